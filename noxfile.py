@@ -1,0 +1,280 @@
+"""The sessions: what `make`, `.ci/run`, pre-commit and the workflow all call."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.1"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_external_run = True
+nox.options.sessions = ["tests", "lint", "types", "imports"]
+
+ROOT = Path(__file__).parent
+LIBRARY = ("-e", ".[all,testing]")
+EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/pyproject.toml"))
+# The Pythons that are supported and that `matrix` looks for, oldest first.
+PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
+WORKERS = str(min(os.cpu_count() or 1, 4))
+
+# uv never fetches an interpreter: a session runs on one that is present, or says that it is not.
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"  # noqa: TID251 - what every child process gets
+# Coverage that a caller started is not the sessions' own.
+os.environ.pop("COVERAGE_PROCESS_START", None)  # noqa: TID251 - likewise
+
+
+def _groups(*names: str) -> tuple[str, ...]:
+    return tuple(part for name in names for part in ("--group", name))
+
+
+def _build(session: nox.Session, *arguments: str) -> Path:
+    """Build the working tree into an empty folder of the session, and return the folder."""
+    target = Path(session.create_tmp()).resolve() / "dist"
+    shutil.rmtree(target, ignore_errors=True)
+    session.run("uv", "build", "--quiet", "--out-dir", str(target), *arguments, external=True)
+    return target
+
+
+def _wheelhouse(session: nox.Session) -> Mapping[str, str]:
+    """Return the environment in which a service finds the library of the working tree.
+
+    The folder is named by what the wheel holds: uv remembers a wheel by folder, name and version,
+    and would install that of an earlier tree.
+    """
+    built = _build(session, "--wheel")
+    (wheel,) = built.glob("*.whl")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    folder = built.with_name("wheelhouse") / digest[:16]
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    folder.mkdir(parents=True)
+    wheel.rename(folder / wheel.name)
+    return {"UV_FIND_LINKS": str(folder), "PIP_FIND_LINKS": folder.as_uri()}
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests with branch coverage: unit, API, integration and meta."""
+    session.install(*LIBRARY, *_groups("test", "lint", "imports"))
+    session.run("coverage", "erase")
+    chosen = session.posargs or ["-n", WORKERS, "--ignore=tests/template", "tests"]
+    session.run("coverage", "run", "-m", "pytest", *chosen)
+    session.run("coverage", "combine", "--quiet")
+    # Some of the tests cover some of the code.
+    session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format and the names of changelog fragments."""
+    session.install("--no-deps", "-e", ".")
+    session.install(*_groups("lint", "release"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check", *session.posargs)
+    session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly, and that the public surface is typed throughout."""
+    session.install(*LIBRARY, *_groups("types", "test", "docs"), "nox")
+    session.run("pyright", *session.posargs)
+    session.run("pyright", "--verifytypes", "fastapi_baseline", "--ignoreexternal")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Check that imports point down."""
+    session.install(*LIBRARY, *_groups("imports"))
+    session.run("lint-imports", *session.posargs)
+
+
+@nox.session
+def template(session: nox.Session) -> None:
+    """Render services from the template and run each service's own checks."""
+    session.install(*LIBRARY, *_groups("test"))
+    session.run("pytest", *(session.posargs or ["tests/template"]), env=_wheelhouse(session))
+
+
+def _install_example(session: nox.Session, example: Path) -> None:
+    session.install(*LIBRARY, *_groups("test"), "-e", str(example))
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Run every example's own tests, but for those that need a program from outside Python."""
+    for example in EXAMPLES:
+        _install_example(session, example)
+        with session.chdir(example):
+            session.run("pytest", "--ignore=tests/peer", *session.posargs)
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Compare examples with the programs that they replace; needs Node and npm."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            session.error(f"{program} is not on PATH. On Debian: apt-get install nodejs npm")
+    for example in EXAMPLES:
+        if not (example / "tests/peer").is_dir():
+            continue
+        _install_example(session, example)
+        with session.chdir(example):
+            session.run("pytest", "tests/peer", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, warnings being errors, and run the code that it shows."""
+    session.install(*LIBRARY, *_groups("docs", "test"))
+    session.run(
+        "sphinx-build", "-W", "-n", "--keep-going", "-b", "html", "docs", "docs/_build/html"
+    )
+    session.run("pytest", "docs/snippets", "tests/meta/test_documentation.py", *session.posargs)
+
+
+@nox.session
+def packages(session: nox.Session) -> None:
+    """Build sdist and wheel, install the wheel into clean environments, import every module."""
+    folder = _build(session)  # The wheel is built from the sdist.
+    (wheel,) = folder.glob("*.whl")
+    _check_that_the_wheel_has_the_template(session, wheel)
+    script = str(ROOT / "scripts/import_every_module.py")
+    for name, extras in (("bare", ""), ("all", "[all,testing]")):
+        python = _clean_environment(session, name, f"fastapi-baseline{extras} @ {wheel.as_uri()}")
+        # Isolated, and away from the tree: nothing but what was installed is found.
+        with session.chdir(session.create_tmp()):
+            session.run(python, "-I", script, name, external=True)
+            session.run(
+                str(Path(python).with_name("baseline")),
+                "--version",
+                external=True,
+                success_codes=[0] if name == "all" else [1],
+            )
+
+
+def _clean_environment(session: nox.Session, name: str, *requirements: str) -> str:
+    """Make an environment with these requirements only; return its interpreter."""
+    folder = Path(session.create_tmp()).resolve() / name
+    session.run("uv", "venv", "--quiet", "--clear", str(folder), external=True)
+    python = str(folder / "bin/python")
+    command = ("uv", "pip", "install", "--quiet", "--python", python)
+    session.run(*command, *requirements, external=True)
+    return python
+
+
+def _check_that_the_wheel_has_the_template(session: nox.Session, wheel: Path) -> None:
+    prefix = "fastapi_baseline/_template/"
+    with zipfile.ZipFile(wheel) as archive:
+        shipped = {name.removeprefix(prefix) for name in archive.namelist() if prefix in name}
+    present = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "copier.yml", *(ROOT / "template").rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    if shipped != present:
+        session.error(f"The wheel's template differs from the tree's: {sorted(shipped ^ present)}")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks, or the one that is named: `nox -s bench -- imports`."""
+    session.install(*LIBRARY, *_groups("test"))
+    for example in EXAMPLES:
+        _install_example(session, example)
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Render a service, migrate it, run it, and walk through it over HTTP."""
+    session.install(*LIBRARY)
+    session.run("python", "scripts/demo.py", *session.posargs, env=_wheelhouse(session))
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Check that a release could be made; publish nothing."""
+    session.install(*_groups("release"))
+    version = _version()
+    answers = (ROOT / "copier.yml").read_text(encoding="utf-8")
+    if not re.search(
+        rf"^baseline_version:(?:.*\n(?:  .*\n)*?.*)[\"']?{re.escape(version)}\b",
+        answers,
+        re.MULTILINE,
+    ):
+        session.error(f"copier.yml's baseline_version is not {version}, the library's")
+    folder = _build(session)
+    names = sorted(path.name for path in folder.iterdir() if path.suffix in {".gz", ".whl"})
+    expected = [
+        f"fastapi_baseline-{version}-py3-none-any.whl",
+        f"fastapi_baseline-{version}.tar.gz",
+    ]
+    if names != expected:
+        session.error(f"The build made {names}, not {expected}")
+    session.run("towncrier", "build", "--draft", "--version", version)
+
+
+def _version() -> str:
+    source = (ROOT / "src/fastapi_baseline/__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "(.+)"$', source, re.MULTILINE)
+    if found is None:
+        raise LookupError("src/fastapi_baseline/__init__.py has no __version__")
+    return found[1]
+
+
+@nox.session(python=False)
+def matrix(session: nox.Session) -> None:
+    """Run the tests elsewhere: on each other Python, and on the lowest and newest dependencies.
+
+    Name one to run it alone: `nox -s matrix -- 3.12`, `-- lowest`, `-- newest`.
+    """
+    present = [version for version in PYTHONS if _interpreter(version)]
+    legs = {version: (version, "highest") for version in present[1:]}
+    legs["lowest"] = (present[0], "lowest-direct")
+    legs["newest"] = (present[-1], "highest")
+    missing = set(session.posargs) - set(legs)
+    if missing:
+        session.error(
+            f"No such leg, or no such Python here: {sorted(missing)}; there are {list(legs)}"
+        )
+    for name in session.posargs or legs:
+        version, resolution = legs[name]
+        session.log(f"{name}: Python {version}, dependencies {resolution}")
+        _run_tests_on(session, name, version=version, resolution=resolution)
+
+
+def _interpreter(version: str) -> str | None:
+    """Return the path of a Python that is present here, in a place that uv knows."""
+    found = subprocess.run(
+        ("uv", "python", "find", "--no-project", "--system", version),
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    return found.stdout.strip() or None
+
+
+def _run_tests_on(session: nox.Session, name: str, *, version: str, resolution: str) -> None:
+    folder = Path(session.create_tmp()).resolve() / name
+    python = str(folder / "bin/python")
+    interpreter = str(_interpreter(version))
+    session.run(
+        "uv", "venv", "--quiet", "--clear", "--python", interpreter, str(folder), external=True
+    )
+    session.run(
+        *("uv", "pip", "install", "--quiet", "--python", python, "--resolution", resolution),
+        *(*LIBRARY, *_groups("test", "lint", "imports")),
+        external=True,
+    )
+    session.run("uv", "pip", "list", "--quiet", "--python", python, external=True)
+    # Programs that tests start (ruff, lint-imports, baseline) are those of this environment.
+    path = os.pathsep.join((str(folder / "bin"), session.env.get("PATH", os.defpath)))
+    arguments = ("-m", "pytest", "-n", WORKERS, "--ignore=tests/template", "tests")
+    session.run(python, *arguments, env={"PATH": path}, external=True)
