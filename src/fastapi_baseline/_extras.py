@@ -1,0 +1,27 @@
+"""Optional libraries: imported where they are used, with an error that says how to get them."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from fastapi_baseline.errors import MissingExtraError
+
+
+@contextmanager
+def optional(*modules: str, extra: str) -> Generator[None]:
+    """Turn the absence of any of `modules`, imported in the block, into a `MissingExtraError`.
+
+    Only their absence: an installed library that fails inside its own import keeps its error.
+
+    Raises:
+        MissingExtraError: If one of them is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in modules:
+            raise
+        message = (
+            f"This needs the library {error.name!r}, which is not installed: "
+            f"pip install 'fastapi-baseline[{extra}]'"
+        )
+        raise MissingExtraError(message) from error
