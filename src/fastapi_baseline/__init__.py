@@ -4,8 +4,9 @@ The names below are imported when they are first used: the command line and the 
 without loading the framework, and a part that is not used costs nothing.
 """
 
-import importlib
-from typing import TYPE_CHECKING  # noqa: TID251 -- checkers cannot see what __getattr__ returns
+from typing import TYPE_CHECKING  # noqa: TID251 -- for the names that are exported lazily
+
+from fastapi_baseline._exports import export_lazily
 
 if TYPE_CHECKING:
     from fastapi_baseline.app import create_app, install
@@ -52,15 +53,6 @@ __all__ = [
 
 _HOMES = {"create_app": "app", "install": "app", "DatabaseUrl": "settings", "Settings": "settings"}
 
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
-    value: object = getattr(home, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = export_lazily(
+    __name__, {name: _HOMES.get(name, "errors") for name in __all__}
+)

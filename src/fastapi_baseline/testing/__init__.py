@@ -1,0 +1,56 @@
+"""What the tests of a service need: real servers, a clock to move, the application as a process.
+
+The fixtures are in the pytest plugin `fastapi_baseline.testing.plugin`, which pytest finds by
+itself. The names below are imported when they are first used.
+"""
+
+from typing import TYPE_CHECKING  # noqa: TID251 -- for the names that are exported lazily
+
+from fastapi_baseline._exports import export_lazily
+
+if TYPE_CHECKING:
+    from fastapi_baseline.testing.client import LifespanFailedError, create_schema, running
+    from fastapi_baseline.testing.clock import ManualClock
+    from fastapi_baseline.testing.postgres import PostgresServer, postgres_server
+    from fastapi_baseline.testing.redis import RedisServer, redis_server
+    from fastapi_baseline.testing.server import (
+        ServerFailedError,
+        ServerProcess,
+        free_port,
+        server_process,
+        uvicorn_server,
+    )
+
+__all__ = [
+    "LifespanFailedError",
+    "ManualClock",
+    "PostgresServer",
+    "RedisServer",
+    "ServerFailedError",
+    "ServerProcess",
+    "create_schema",
+    "free_port",
+    "postgres_server",
+    "redis_server",
+    "running",
+    "server_process",
+    "uvicorn_server",
+]
+
+_HOMES = {
+    "LifespanFailedError": "client",
+    "ManualClock": "clock",
+    "PostgresServer": "postgres",
+    "RedisServer": "redis",
+    "ServerFailedError": "server",
+    "ServerProcess": "server",
+    "create_schema": "client",
+    "free_port": "server",
+    "postgres_server": "postgres",
+    "redis_server": "redis",
+    "running": "client",
+    "server_process": "server",
+    "uvicorn_server": "server",
+}
+
+__getattr__, __dir__ = export_lazily(__name__, _HOMES)

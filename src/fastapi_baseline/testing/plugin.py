@@ -1,0 +1,142 @@
+"""Fixtures for tests that need a real PostgreSQL or Redis; pytest finds them by itself.
+
+Servers start when the first test asks for one, once per run, also with pytest-xdist. Each test has
+a database of its own. `TEST_DATABASE_URL` and `TEST_REDIS_URL` name servers to use instead.
+"""
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any  # noqa: TID251 - pytest imports this before all else.
+from urllib.parse import urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from fastapi_baseline.testing.postgres import PostgresServer
+    from fastapi_baseline.testing.redis import RedisServer
+    from fastapi_baseline.testing.runs import Run
+
+_RUN = pytest.StashKey["Run"]()
+_INPUT = "fastapi_baseline_run"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Make one run for all workers of pytest-xdist; they start and share its servers."""
+    from fastapi_baseline.testing.runs import Run  # noqa: PLC0415 - only with xdist.
+
+    stash: pytest.Stash = node.config.stash
+    if _RUN not in stash:
+        stash[_RUN] = Run.start()
+    node.workerinput[_INPUT] = str(stash[_RUN].folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the run that the workers shared."""
+    run = config.stash.get(_RUN, None)
+    if run is not None:
+        run.close()
+
+
+@contextmanager
+def _usage_errors() -> Generator[None]:
+    from fastapi_baseline.errors import ConfigurationError  # noqa: PLC0415 - as above.
+
+    try:
+        yield
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _own_url(variable: str, *backends: str) -> str:
+    """Return the URL of a server of the user's own, or nothing.
+
+    Raises:
+        UsageError: If it is none of `backends`.
+    """
+    url = os.environ.get(variable, "")  # noqa: TID251 - tests are not the service, and its settings.
+    scheme = urlsplit(url).scheme
+    if url and scheme.partition("+")[0] not in backends:
+        known = ", ".join(f"{backend}://" for backend in backends)
+        raise pytest.UsageError(f"{variable} starts with {scheme!r}; want one of {known}")
+    return url
+
+
+def _own_database_url() -> str:
+    return _own_url("TEST_DATABASE_URL", "postgresql", "postgres", "sqlite")
+
+
+@pytest.fixture(scope="session")
+def _baseline_run(request: pytest.FixtureRequest) -> Iterator["Run"]:
+    from fastapi_baseline.testing.runs import Run  # noqa: PLC0415 - as above.
+
+    folder = Path(getattr(request.config, "workerinput", {}).get(_INPUT, "/nowhere"))
+    with _usage_errors():
+        run = Run.join(folder) if folder.is_dir() else Run.start()
+    yield run
+    run.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> Iterator["PostgresServer"]:
+    """Give the PostgreSQL server of this run, or that of `TEST_DATABASE_URL`."""
+    from fastapi_baseline.testing.postgres import (  # noqa: PLC0415 - as above.
+        PostgresServer,
+        postgres_server,
+    )
+
+    url = _own_database_url()
+    if url.startswith("postgres"):
+        yield PostgresServer(url=url)
+        return
+    run: Run = request.getfixturevalue("_baseline_run")
+    with _usage_errors(), postgres_server(run=run) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: "PostgresServer") -> Iterator[str]:
+    """Give the URL of an empty PostgreSQL database of this test, which names no driver."""
+    with _usage_errors(), postgres_server.database() as url:
+        yield f"postgresql://{url.partition('://')[2]}"
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of an empty database of this test.
+
+    It is on the server of `TEST_DATABASE_URL`, with the driver that is named there; without that
+    variable, it is an SQLite file.
+    """
+    url = _own_database_url()
+    if url.startswith("postgres"):
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        with _usage_errors(), server.database() as own:
+            yield own
+    else:
+        yield f"{urlsplit(url).scheme or 'sqlite'}:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture(scope="session")
+def redis_server(_baseline_run: "Run") -> Iterator["RedisServer"]:
+    """Give the Redis server of this run, or that of `TEST_REDIS_URL`."""
+    from fastapi_baseline.testing.redis import (  # noqa: PLC0415 - as above.
+        RedisServer,
+        redis_server,
+    )
+
+    url = _own_url("TEST_REDIS_URL", "redis", "rediss", "unix")
+    if url:
+        yield RedisServer(url=url, run=_baseline_run)
+        return
+    with _usage_errors(), redis_server(run=_baseline_run) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: "RedisServer") -> Iterator[str]:
+    """Give the URL of an empty logical Redis database of this test."""
+    with _usage_errors(), redis_server.database() as url:
+        yield url

@@ -1,0 +1,17 @@
+"""What every test may ask for; servers come from the library's own plugin."""
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(params=["sqlite", "asyncpg", "psycopg"])
+def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the URL of an empty database: the test runs once on each that is supported."""
+    driver: str = request.param
+    if driver == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url.replace("postgresql://", f"postgresql+{driver}://", 1)
