@@ -17,18 +17,17 @@ from fastapi_baseline.clock import Clock, SystemClock
 from fastapi_baseline.discovery import find_domains, package_of
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.health import LIVENESS_PATH, READINESS_PATH, make_health_router
-from fastapi_baseline.lifecycle import HealthCheck, Lifespan, chain_lifespans
+from fastapi_baseline.lifecycle import HealthCheck, Lifespan
 from fastapi_baseline.middleware import make_exception_handlers, make_stack
 from fastapi_baseline.observability import configure_logging as configure_process_logging
-from fastapi_baseline.problems import MEDIA_TYPE, Problem
+from fastapi_baseline.problems import MEDIA_TYPE, PROBLEM_SCHEMA, Problem
 from fastapi_baseline.settings import Settings
 
 _PROBES = (LIVENESS_PATH, READINESS_PATH)
-_PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 _PROBLEM_RESPONSE: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "What went wrong (RFC 9457)",
-        "content": {MEDIA_TYPE: {"schema": _PROBLEM_REFERENCE}},
+        "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}},
     }
 }
 # What FastAPI registers by itself; a service that registered something else keeps it.
@@ -130,8 +129,7 @@ def _join(
 ) -> None:
     """Put everything that both kinds of application get onto one."""
     app.state.fastapi_baseline = True
-    outer, found = _open_database(app, settings, clock=clock)
-    app.router.lifespan_context = chain_lifespans(*outer, app.router.lifespan_context)
+    found = _open_database(app, settings, clock=clock)
     app.include_router(
         make_health_router(
             [*found, *checks],
@@ -156,17 +154,16 @@ def _layers_for(app: FastAPI, settings: Settings, *, clock: Clock) -> list[Middl
     return layers
 
 
-def _open_database(
-    app: FastAPI, settings: Settings, *, clock: Clock
-) -> tuple[list[Lifespan], list[HealthCheck]]:
+def _open_database(app: FastAPI, settings: Settings, *, clock: Clock) -> list[HealthCheck]:
+    """Give the application its database, if it has one, and return what tells how that is."""
     if settings.database_url is None:
-        return [], []
+        return []
     # Only a service with a database pays for the import of SQLAlchemy.
     from fastapi_baseline.persistence import Database  # noqa: PLC0415
 
     database = Database.from_settings(settings, clock=clock)
     database.attach(app)
-    return [database.lifespan], [database]
+    return [database]
 
 
 def _version_of(package: str | None) -> str:

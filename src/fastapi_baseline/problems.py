@@ -25,6 +25,8 @@ from fastapi_baseline import errors
 from fastapi_baseline.errors import BaselineError, FieldError
 
 MEDIA_TYPE = "application/problem+json"
+PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+"""What a response in OpenAPI refers to; `create_app` puts the schema there."""
 MAX_FIELD_ERRORS = 100
 """A body with a million wrong fields must not make a response with a million errors."""
 
@@ -169,6 +171,27 @@ def title_of(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Error"
+
+
+def problem_responses(*kinds: type[BaselineError]) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI should say of the errors that an operation may answer with.
+
+    Pass it to a route or a router of an application that `create_app` built, which has the schema:
+    `responses=problem_responses(NotFoundError, ItemInStockError)`. Errors that have one status
+    become examples of one response.
+    """
+    responses: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        fault = fault_of(kind())
+        content = {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "examples": {}}}
+        response = responses.setdefault(
+            fault.status, {"description": title_of(fault.status), "content": content}
+        )
+        response["content"][MEDIA_TYPE]["examples"][fault.code] = {
+            "summary": fault.detail,
+            "value": {"status": fault.status, "code": fault.code, "detail": fault.detail},
+        }
+    return responses
 
 
 def rename_fields(fault: Fault, names: Mapping[str, str]) -> Fault:

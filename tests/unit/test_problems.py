@@ -132,6 +132,26 @@ def test_does_not_take_the_place_of_a_syntax_error_for_a_field() -> None:
     assert "17" in error["detail"]
 
 
+def test_documents_errors_of_one_status_as_examples_of_one_response() -> None:
+    class OverdrawnError(errors.ConflictError):
+        code = "overdrawn"
+        default_message = "The account is overdrawn."
+
+    responses = problems.problem_responses(
+        errors.NotFoundError, OverdrawnError, errors.ConflictError
+    )
+
+    assert responses.keys() == {404, 409}
+    content = responses[409]["content"]["application/problem+json"]
+    assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+    assert content["examples"].keys() == {"overdrawn", "conflict"}
+    assert content["examples"]["overdrawn"]["value"] == {
+        "status": 409,
+        "code": "overdrawn",
+        "detail": "The account is overdrawn.",
+    }
+
+
 def test_renames_fields_of_the_body_only() -> None:
     fields = [
         FieldError(path=("patient_id",), detail="", code=""),

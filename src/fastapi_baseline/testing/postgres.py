@@ -24,6 +24,9 @@ _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
+    # DROP DATABASE waits for every backend, and one whose client went away while it was logging
+    # in answers nobody until this is over; by default, for a minute.
+    "authentication_timeout": "5s",
     "max_wal_senders": "0",
     "wal_level": "minimal",
     "timezone": "UTC",

@@ -1,0 +1,406 @@
+"""Shows a service at work: rendered, installed, migrated, started, and asked over HTTP.
+
+On a terminal the service stays up until Ctrl-C; anywhere else it is stopped at once. A step that
+fails ends the demonstration with exit code 1 and the last lines of the service's log.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from types import FrameType
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parents[1]
+NAME = "order-service"
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+TAIL_LINES = 20
+# What the caller's shell may set for another service, and this one would read.
+FOREIGN = ("CORS", "DATABASE", "HEALTH__", "LOG__", "OTEL_", "REDIS_URL", "SECURITY_HEADERS")
+FOREIGN_NAMES = {
+    *("ENVIRONMENT", "FORWARDED_ALLOW_IPS", "PORT", "PYTHONHOME", "PYTHONPATH", "SERVICE_NAME"),
+    *("UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VIRTUAL_ENV", "WEB_CONCURRENCY"),
+}
+
+
+class StepFailedError(Exception):
+    """A step did not do what it should; the message says what happened instead."""
+
+
+class Screen:
+    """Writes the story: steps, commands and exchanges, in colour on a terminal."""
+
+    def __init__(self) -> None:
+        self._has_colour = sys.stdout.isatty() and not _environment().get("NO_COLOR")
+
+    def done(self, text: str, *, seconds: float | None = None) -> None:
+        """Say that a step has succeeded."""
+        took = "" if seconds is None else self._paint(f"  {seconds:.1f} s", "2")
+        self._write(f"{self._paint('✓', '1;32')} {text}{took}")
+
+    def failed(self, text: str) -> None:
+        """Say that a step has failed."""
+        self._write(f"{self._paint('✗', '1;31')} {text}")
+
+    def detail(self, text: str) -> None:
+        """Show something of a step."""
+        for line in text.splitlines():
+            self._write(f"    {self._paint(line, '36')}")
+
+    def title(self, text: str) -> None:
+        """Start a part of the story."""
+        self._write(f"\n{self._paint(text, '1')}")
+
+    def _paint(self, text: str, style: str) -> str:
+        return f"\x1b[{style}m{text}\x1b[0m" if self._has_colour else text
+
+    @staticmethod
+    def _write(text: str) -> None:
+        # A terminal that cannot show a check mark still shows the rest.
+        encoding = sys.stdout.encoding
+        print(text.encode(encoding, "replace").decode(encoding), flush=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the service answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The service while it runs."""
+
+    process: "subprocess.Popen[bytes]"
+    address: str
+    log: Path
+
+    def ask(self, method: str, path: str, *, body: object = None) -> Answer:
+        """Send a request, past any proxy; an error is an answer too."""
+        request = urllib.request.Request(  # noqa: S310 -- the address is our own
+            self.address + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            response = opener.open(request, timeout=10)
+        except urllib.error.HTTPError as error:
+            response = error
+        with response:
+            text = response.read().decode()
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(
+                status=int(response.status or 0),
+                headers=headers,
+                body=json.loads(text) if text else None,
+            )
+
+    def find_log_line(self, request_id: str) -> str | None:
+        """Return the line of the access log that has this request id, once it is written."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
+                if request_id in line and "fastapi_baseline.access" in line:
+                    return line
+            time.sleep(0.05)
+        return None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the demonstration; `--keep` leaves its folder behind."""
+    screen = Screen()
+    signal.signal(signal.SIGTERM, _end)
+    scratch = Path(mkdtemp(prefix="fastapi-baseline-demo-"))
+    is_kept = "--keep" in arguments
+    log = scratch / "service.log"
+    try:
+        _show(screen, scratch, log)
+    except KeyboardInterrupt:
+        return 130
+    except (StepFailedError, OSError) as error:
+        screen.failed(str(error))
+        if log.is_file():
+            screen.title(f"The last lines of {log}")
+            screen.detail("\n".join(_tail(log)))
+        is_kept = True
+        return 1
+    finally:
+        if is_kept:
+            screen.detail(f"left in {scratch}")
+        else:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return 0
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _show(screen: Screen, scratch: Path, log: Path) -> None:
+    started = time.monotonic()
+    screen.title(f"A service from nothing: {NAME}")
+    folder = scratch / NAME
+    _render(screen, folder)
+    _install(screen, folder, wheelhouse=_wheelhouse(screen, scratch))
+    _migrate(screen, folder)
+    with _running(screen, folder, log) as service:
+        screen.title("What it answers")
+        _show_health(screen, service)
+        _show_items(screen, service)
+        _show_errors(screen, service)
+        screen.title(f"All of it in {time.monotonic() - started:.0f} seconds.")
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            _stay_up(screen, service)
+    screen.done("The service has stopped")
+
+
+def _render(screen: Screen, folder: Path) -> None:
+    started = time.monotonic()
+    command = ["-m", "fastapi_baseline", "new", str(folder), "--defaults"]
+    _run([sys.executable, *command], cwd=folder.parent)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    seconds = time.monotonic() - started
+    screen.done(f"Rendered with default answers: {len(files)} files", seconds=seconds)
+    screen.detail(f"baseline new {NAME} --defaults")
+
+
+def _wheelhouse(screen: Screen, scratch: Path) -> str:
+    """Return a folder with a wheel of the working tree, as no index has the library."""
+    given = _environment().get("UV_FIND_LINKS")
+    if given:
+        return given
+    started = time.monotonic()
+    folder = scratch / "wheelhouse"
+    _run([*_uv(), "build", "--quiet", "--wheel", "--out-dir", str(folder), str(ROOT)], cwd=scratch)
+    screen.done("Built a wheel of the working tree", seconds=time.monotonic() - started)
+    return str(folder)
+
+
+def _install(screen: Screen, folder: Path, *, wheelhouse: str) -> None:
+    started = time.monotonic()
+    # No lock: it would name the wheelhouse, and a service names no place of the machine it is from.
+    _run([*_uv(), "venv", "--quiet", "--python", sys.executable, ".venv"], cwd=folder)
+    _run(
+        [
+            *(*_uv(), "pip", "install", "--quiet", "--python", str(_program(folder, "python"))),
+            *("--refresh-package", "fastapi-baseline", "--editable", "."),
+        ],
+        cwd=folder,
+        extra={"UV_FIND_LINKS": wheelhouse},
+    )
+    screen.done("Installed, with what it needs", seconds=time.monotonic() - started)
+
+
+def _migrate(screen: Screen, folder: Path) -> None:
+    started = time.monotonic()
+    baseline = str(_program(folder, "baseline"))
+    _run([baseline, "db", "revision", "-m", "create items", "--autogenerate"], cwd=folder)
+    revisions = sorted((folder / "alembic/versions").glob("*.py"))
+    if len(revisions) != 1:
+        raise StepFailedError(f"One migration should have been written, not {len(revisions)}.")
+    _run([baseline, "db", "upgrade"], cwd=folder)
+    screen.done("Made and ran its first migration", seconds=time.monotonic() - started)
+    screen.detail('baseline db revision -m "create items"')
+    screen.detail(f"baseline db upgrade    # {revisions[0].relative_to(folder)}")
+
+
+@contextmanager
+def _running(screen: Screen, folder: Path, log: Path) -> Generator[Service]:
+    started = time.monotonic()
+    port = _free_port()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(_program(folder, "baseline")), "run", "--port", str(port)],
+            cwd=folder,
+            env=_clean(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C is for this program, which then stops the service.
+            start_new_session=True,
+        )
+    service = Service(process=process, address=f"http://127.0.0.1:{port}", log=log)
+    try:
+        _wait_until_alive(service)
+        screen.done(
+            f"Started: {service.address} (process {process.pid})",
+            seconds=time.monotonic() - started,
+        )
+        screen.detail(f"baseline run --port {port}")
+        yield service
+    finally:
+        _stop(process)
+
+
+def _wait_until_alive(service: Service) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if service.process.poll() is not None:
+            raise StepFailedError(f"The service ended with code {service.process.returncode}.")
+        try:
+            if service.ask("GET", "/livez").status == 200:  # noqa: PLR2004 -- a status
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise StepFailedError(f"The service did not answer within {START_SECONDS:.0f} seconds.")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    # Whoever interrupts this a second time would leave the service running.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    process.terminate()
+    try:
+        process.wait(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _exchange(
+    screen: Screen,
+    service: Service,
+    request: tuple[str, str],
+    *,
+    expected: int,
+    body: object = None,
+) -> Answer:
+    method, path = request
+    answer = service.ask(method, path, body=body)
+    sent = "" if body is None else f" {json.dumps(body)}"
+    screen.detail(f"{method} {path}{sent}")
+    screen.detail(f"  {answer.status} {_brief(answer.body)}")
+    if answer.status != expected:
+        raise StepFailedError(f"{method} {path} answered {answer.status}, not {expected}.")
+    return answer
+
+
+def _show_health(screen: Screen, service: Service) -> None:
+    _exchange(screen, service, ("GET", "/livez"), expected=200)
+    _exchange(screen, service, ("GET", "/readyz"), expected=200)
+    screen.done("It is alive, and its database answers")
+
+
+def _show_items(screen: Screen, service: Service) -> None:
+    lamp = {"name": "Blue lamp", "quantity": 3}
+    added = _exchange(screen, service, ("POST", "/items"), body=lamp, expected=201)
+    location = urlsplit(added.headers.get("location", "")).path
+    if service.ask("GET", location).body != added.body:
+        raise StepFailedError(f"{location!r}, where the item should be, does not show it.")
+    screen.done(f"It has stored an item, and says where: {location}")
+    listed = _exchange(screen, service, ("GET", "/items?text=lamp"), expected=200)
+    if [item["name"] for item in listed.body["items"]] != ["Blue lamp"]:
+        raise StepFailedError("The list does not have the item.")
+    screen.done("It lists what is stored")
+
+
+def _show_errors(screen: Screen, service: Service) -> None:
+    wrong = {"name": "", "quantity": -1}
+    refused = _exchange(screen, service, ("POST", "/items"), body=wrong, expected=422)
+    pointers = [error["pointer"] for error in refused.body["errors"]]
+    if pointers != ["#/name", "#/quantity"]:
+        raise StepFailedError(f"The problem should name both fields, and names {pointers}.")
+    screen.done("A request that is wrong is refused, field by field")
+    again = {"name": "Blue lamp", "quantity": 1}
+    conflict = _exchange(screen, service, ("POST", "/items"), body=again, expected=409)
+    screen.done("A name that is taken is a conflict")
+    media_type = conflict.headers.get("content-type", "")
+    request_id = conflict.body["request_id"]
+    if media_type != "application/problem+json":
+        raise StepFailedError(f"An error should be a problem (RFC 9457), and is {media_type!r}.")
+    if conflict.headers.get("x-request-id") != request_id:
+        raise StepFailedError("The problem and its response have different request ids.")
+    line = service.find_log_line(request_id)
+    if line is None:
+        raise StepFailedError(f"No line of the access log has the request id {request_id}.")
+    screen.detail(json.dumps(conflict.body, indent=2))
+    screen.detail(f"log: {line}")
+    screen.done(f"Problem, response and log line have the same request id: {request_id}")
+
+
+def _stay_up(screen: Screen, service: Service) -> None:
+    screen.done(f"Open {service.address}/docs    (Ctrl-C stops it)")
+    try:
+        # Not wait(): a Ctrl-C right before it blocks would go unnoticed.
+        while service.process.poll() is None:
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        print()
+    else:
+        raise StepFailedError(f"The service ended with code {service.process.returncode}.")
+
+
+def _run(command: Sequence[str], *, cwd: Path, extra: Mapping[str, str] | None = None) -> None:
+    """Run a program to its end; what it says is shown only when it fails."""
+    result = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**_clean(), **(extra or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        text=True,
+        errors="replace",
+    )
+    if result.returncode:
+        shown = " ".join(command)
+        raise StepFailedError(f"{shown}\nended with code {result.returncode}:\n{result.stdout}")
+
+
+def _environment() -> Mapping[str, str]:
+    return os.environ  # noqa: TID251 -- a script has no settings
+
+
+def _clean() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in _environment().items()
+        if name not in FOREIGN_NAMES and not name.startswith(FOREIGN)
+    }
+
+
+def _uv() -> list[str]:
+    found = shutil.which("uv")
+    return [found] if found else [sys.executable, "-m", "uv"]
+
+
+def _program(folder: Path, name: str) -> Path:
+    return folder / ".venv" / "bin" / name
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _brief(body: object, *, width: int = 100) -> str:
+    text = "" if body is None else json.dumps(body)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _tail(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

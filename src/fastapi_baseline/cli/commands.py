@@ -1,0 +1,181 @@
+"""The commands and their options; each imports what it does when it is called."""
+
+# ruff: noqa: PLC0415 -- else every command would pay for all of them
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastapi_baseline import __version__
+from fastapi_baseline.cli.project import enter_service_with_database
+
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    help="Make, run and migrate FastAPI services.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Rich is slow to import, and would be imported for a plain --help.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=_SETTINGS,
+)
+database = typer.Typer(
+    help="Migrate the database of the service in this folder.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings=_SETTINGS,
+)
+app.add_typer(database, name="db")
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 -- how typer calls back
+    if value:
+        typer.echo(f"baseline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def configure(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Make, run and migrate FastAPI services."""
+    # The first has been answered by its callback; `main` reads the second, also when this fails.
+    del version, debug
+
+
+@app.command()
+def new(
+    directory: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DIR_OR_NAME",
+            show_default=False,
+            help="Where to make it; the last part is its name.",
+        ),
+    ] = None,
+    *,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", "-d", metavar="KEY=VALUE", help="Answer a question; repeatable."),
+    ] = None,
+    defaults: Annotated[
+        bool, typer.Option("--defaults", help="Ask nothing: take the default answers.")
+    ] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="DIR", help="Make it in exactly this folder."),
+    ] = None,
+) -> None:
+    """Make a service from the template of this version; needs no network."""
+    from fastapi_baseline.cli.new import create_service
+
+    create_service(directory, answers=data or [], into=into, is_asking=not defaults)
+
+
+@app.command()
+def run(
+    *,
+    application: Annotated[
+        str | None,
+        typer.Option(
+            "--app",
+            metavar="MODULE:NAME",
+            show_default=False,
+            help="What to serve; by default the service in this folder.",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, envvar="PORT", help="The port to listen on.")
+    ] = 8000,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Start again when the code changes.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, envvar="WEB_CONCURRENCY", help="How many processes.")
+    ] = 1,
+    forwarded_allow_ips: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESSES",
+            envvar="FORWARDED_ALLOW_IPS",
+            show_default=False,
+            help="Proxies whose X-Forwarded headers are believed; none by default.",
+        ),
+    ] = None,
+) -> None:
+    """Run the service in this folder."""
+    from fastapi_baseline.cli.run import ServerOptions, find_target, serve
+
+    if reload and workers > 1:
+        raise typer.BadParameter("Use either --reload or --workers.")
+    options = ServerOptions(
+        host=host,
+        port=port,
+        workers=workers,
+        reload=reload,
+        forwarded_allow_ips=forwarded_allow_ips,
+    )
+    serve(find_target(application, start=Path.cwd()), options)
+
+
+@database.command()
+def revision(
+    *,
+    message: Annotated[str, typer.Option("--message", "-m", help="What it changes, briefly.")],
+    autogenerate: Annotated[
+        bool, typer.Option("--autogenerate/--empty", help="Compare the models, or leave it empty.")
+    ] = True,
+) -> None:
+    """Write a migration from the models to alembic/versions."""
+    root = enter_service_with_database(Path.cwd())
+    from fastapi_baseline.cli.database import write_revision
+
+    write_revision(root, message, autogenerate=autogenerate)
+
+
+@database.command()
+def upgrade(target: Annotated[str, typer.Argument(metavar="REVISION")] = "head") -> None:
+    """Apply migrations, by default all of them."""
+    root = enter_service_with_database(Path.cwd())
+    from fastapi_baseline.cli.database import upgrade_database
+
+    upgrade_database(root, target)
+
+
+@database.command()
+def downgrade(
+    target: Annotated[str, typer.Argument(metavar="REVISION", help="-1, base, or a revision.")],
+) -> None:
+    """Take migrations back."""
+    root = enter_service_with_database(Path.cwd())
+    from fastapi_baseline.cli.database import downgrade_database
+
+    downgrade_database(root, target)
+
+
+@database.command()
+def current() -> None:
+    """Show the migration that the database is at."""
+    root = enter_service_with_database(Path.cwd())
+    from fastapi_baseline.cli.database import show_current
+
+    show_current(root)
+
+
+@database.command()
+def check() -> None:
+    """Fail if a migration is missing, or one is not applied."""
+    root = enter_service_with_database(Path.cwd())
+    from fastapi_baseline.cli.database import check_database
+
+    check_database(root)
