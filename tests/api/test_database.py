@@ -1,0 +1,101 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from fastapi_baseline import ConfigurationError, DatabaseUrl, Settings, create_app, install
+from fastapi_baseline.persistence import Database, ReadTransaction, Transaction
+from fastapi_baseline.settings import DatabaseSettings, HealthSettings
+from fastapi_baseline.testing import postgres_server, running
+
+
+def _settings(url: str) -> Settings:
+    return Settings(
+        database_url=DatabaseUrl(url),
+        database=DatabaseSettings(connect_timeout=timedelta(seconds=2)),
+        health=HealthSettings(details=True, timeout=timedelta(seconds=5)),
+    )
+
+
+async def test_is_ready_when_its_database_answers(any_database_url: str) -> None:
+    app = create_app(_settings(any_database_url), configure_logging=False)
+
+    async with running(app) as client:
+        answer = await client.get("/readyz")
+
+    assert answer.json() == {"status": "ok", "checks": {"database": "ok"}}
+
+
+async def test_gives_routes_the_database_of_the_settings(any_database_url: str) -> None:
+    app = create_app(_settings(any_database_url), configure_logging=False)
+
+    @app.put("/rows")
+    async def make_table(session: Transaction) -> None:
+        await session.execute(text("CREATE TABLE rows_of_test (n INTEGER)"))
+        await session.execute(text("INSERT INTO rows_of_test VALUES (7)"))
+
+    @app.get("/rows")
+    async def read(session: ReadTransaction) -> int | None:
+        return await session.scalar(text("SELECT n FROM rows_of_test"))
+
+    async with running(app) as client:
+        await client.put("/rows")
+
+        assert (await client.get("/rows")).json() == 7
+
+
+async def test_serves_the_database_of_an_application_that_it_is_installed_into(
+    any_database_url: str,
+) -> None:
+    app = FastAPI()
+    install(app, _settings(any_database_url))
+
+    @app.get("/one")
+    async def read(session: ReadTransaction) -> int | None:
+        return await session.scalar(text("SELECT 1"))
+
+    async with running(app) as client:
+        assert (await client.get("/one")).json() == 1
+
+
+async def test_lives_and_is_not_ready_while_its_database_is_away() -> None:
+    with postgres_server() as server:
+        url = server.create_database()
+        app = create_app(_settings(url), configure_logging=False)
+
+        @app.get("/one")
+        async def read(session: ReadTransaction) -> int | None:
+            return await session.scalar(text("SELECT 1"))
+
+        async with running(app) as client:
+            before = await client.get("/one")
+            server.drop_database(url)
+            alive = await client.get("/livez")
+            ready = await client.get("/readyz")
+            away = await client.get("/one")
+
+    assert before.json() == 1
+    assert alive.status_code == 200
+    assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+    assert (away.status_code, away.json()["code"]) == (503, "database_unavailable")
+    assert int(away.headers["retry-after"]) > 0
+
+
+def test_opens_nothing_before_the_first_request(tmp_path: Path) -> None:
+    create_app(_settings(f"sqlite:///{tmp_path}/not/there.db"), configure_logging=False)
+
+
+def test_refuses_a_url_that_it_cannot_use_without_repeating_it() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        create_app(_settings("mysql://me:hunter2@db/orders"), configure_logging=False)
+
+    assert "mysql" in caught.value.message
+    assert "hunter2" not in caught.value.message
+
+
+def test_has_no_database_unless_the_settings_name_one() -> None:
+    app = create_app(Settings(), configure_logging=False)
+
+    assert not isinstance(getattr(app.state, "database", None), Database)

@@ -1,0 +1,244 @@
+"""What a client may rely on, over a real socket."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx2 import AsyncClient, Response
+from sqlalchemy import text
+
+from fastapi_baseline.persistence import Database
+from fastapi_baseline.testing import ServerProcess, uvicorn_server
+
+_APP = """
+import asyncio
+import os
+import sys
+import os
+import time
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, FastAPI
+from fastapi_baseline import Settings, create_app
+from fastapi_baseline.persistence import Base, Database, ReadTransaction, Repository, Transaction
+from fastapi_baseline.persistence.transaction import _begin
+from pydantic import BaseModel
+from sqlalchemy import ForeignKey, event, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+
+class Note(Base):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+
+
+class Answer(Base):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    note_id: Mapped[int] = mapped_column(
+        ForeignKey("note.id", deferrable=True, initially="DEFERRED")
+    )
+
+
+class NoteIn(BaseModel):
+    name: str
+
+
+class NoteRepository(Repository[Note]):
+    pass
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI):
+    database: Database = app.state.database
+    await database.create_all()
+    if os.environ.get("SLOW_COMMIT"):
+        event.listen(database.engine.sync_engine, "commit", lambda connection: time.sleep(0.5))
+    yield
+
+
+app = create_app(Settings(), lifespan=lifespan)
+
+
+@app.post("/notes", status_code=201)
+async def add_note(body: NoteIn, session: Transaction) -> str:
+    return (await NoteRepository(session).add(Note(name=body.name))).name
+
+
+@app.post("/late", status_code=201)
+async def add_late(body: NoteIn, session: Annotated[AsyncSession, Depends(_begin)]) -> str:
+    return (await NoteRepository(session).add(Note(name=body.name))).name
+
+
+@app.get("/notes")
+async def count_notes(session: ReadTransaction) -> int:
+    return await NoteRepository(session).count()
+
+
+@app.post("/answers", status_code=201)
+async def add_answer(session: Transaction) -> str:
+    session.add(Answer(note_id=4711))
+    await session.flush()
+    return "answered"
+
+
+@app.post("/broken", status_code=201)
+async def add_and_lose_the_connection(body: NoteIn, session: Transaction) -> str:
+    await NoteRepository(session).add(Note(name=body.name))
+    backend = await session.scalar(text("SELECT pg_backend_pid()"))
+    async with app.state.database.transaction() as other:
+        await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": backend})
+        gone = text("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = :pid")
+        while not await other.scalar(gone, {"pid": backend}):
+            await other.execute(text("SELECT pg_stat_clear_snapshot()"))
+    return "added"
+
+
+@app.post("/increments", status_code=204)
+async def increment(session: Transaction) -> None:
+    [note] = await NoteRepository(session).list()
+    await asyncio.sleep(0.02)
+    note.name = str(int(note.name) + 1)
+"""
+
+StartService = Callable[..., AbstractContextManager[ServerProcess]]
+
+
+@pytest.fixture
+def start_service(tmp_path: Path) -> StartService:
+    (tmp_path / "noteservice.py").write_text(_APP)
+
+    @contextmanager
+    def start(url: str, **environment: str) -> Generator[ServerProcess]:
+        environment |= {
+            "DATABASE_URL": url,
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+        }
+        with uvicorn_server("noteservice:app", env=environment, cwd=tmp_path) as server:
+            yield server
+
+    return start
+
+
+def _client(server: ServerProcess) -> AsyncClient:
+    return AsyncClient(base_url=server.base_url, timeout=30)
+
+
+async def _post(client: AsyncClient, path: str, **body: Any) -> Response:
+    return await client.post(path, json=body or None)
+
+
+async def _names(url: str) -> list[str]:
+    database = Database(url)
+    async with database.read_transaction() as session:
+        names = (await session.scalars(text("SELECT name FROM note ORDER BY name"))).all()
+    await database.dispose()
+    return [*names]
+
+
+async def test_what_is_answered_with_201_is_visible_to_others(
+    start_service: StartService, any_database_url: str
+) -> None:
+    with start_service(any_database_url, SLOW_COMMIT="1") as server:
+        async with _client(server) as client:
+            response = await _post(client, "/notes", name="a")
+            names = await _names(any_database_url)
+
+    assert response.status_code == 201
+    assert names == ["a"]
+
+
+async def test_the_default_scope_of_a_dependency_would_answer_before_the_commit(
+    start_service: StartService, any_database_url: str
+) -> None:
+    with start_service(any_database_url, SLOW_COMMIT="1") as server:
+        async with _client(server) as client:
+            response = await _post(client, "/late", name="a")
+            names = await _names(any_database_url)
+
+    assert response.status_code == 201
+    assert names == []
+
+
+async def test_a_commit_that_fails_is_answered_with_409_and_the_next_requests_work(
+    start_service: StartService, any_database_url: str
+) -> None:
+    with start_service(any_database_url) as server:
+        async with _client(server) as client:
+            refused = await _post(client, "/answers")
+            added = [await _post(client, "/notes", name=f"{number}") for number in range(8)]
+            again = await _post(client, "/answers")
+            taken = await _post(client, "/notes", name="1")
+            count = (await client.get("/notes")).json()
+
+    assert (refused.status_code, again.status_code) == (409, 409)
+    assert refused.json()["code"] == "foreign_key_violation"
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert [response.status_code for response in added] == [201] * 8
+    assert taken.status_code == 409
+    assert [field["pointer"] for field in taken.json()["errors"]] == ["#/name"]
+    assert count == 8
+    assert len(await _names(any_database_url)) == 8
+
+
+async def test_a_connection_lost_before_the_commit_is_answered_with_503(
+    start_service: StartService, any_postgres_url: str
+) -> None:
+    with start_service(any_postgres_url) as server:
+        async with _client(server) as client:
+            lost = await _post(client, "/broken", name="lost")
+            after = [await _post(client, "/notes", name=f"{number}") for number in range(3)]
+
+    assert lost.status_code == 503
+    assert lost.headers["retry-after"] == "5"
+    assert [response.status_code for response in after] == [201] * 3
+    assert await _names(any_postgres_url) == ["0", "1", "2"]
+
+
+async def test_a_process_that_is_killed_loses_nothing_that_it_answered(
+    start_service: StartService, any_database_url: str
+) -> None:
+    with start_service(any_database_url) as server:
+        async with _client(server) as client:
+            for number in range(5):
+                response = await _post(client, "/notes", name=f"{number}")
+                assert response.status_code == 201
+            server.kill()
+
+    assert await _names(any_database_url) == ["0", "1", "2", "3", "4"]
+
+
+async def test_concurrent_changes_of_one_row_add_up_on_sqlite(
+    start_service: StartService, sqlite_url: str
+) -> None:
+    with start_service(sqlite_url) as first, start_service(sqlite_url) as second:
+        async with _client(first) as one, _client(second) as other:
+            await _post(one, "/notes", name="0")
+            in_one_process = [_post(one, "/increments") for _ in range(5)]
+            responses = await asyncio.gather(*in_one_process)
+            assert await _names(sqlite_url) == ["5"]
+
+            in_both = [_post(client, "/increments") for client in (one, other) for _ in range(5)]
+            responses += await asyncio.gather(*in_both)
+
+    assert {response.status_code for response in responses} == {204}
+    assert await _names(sqlite_url) == ["15"]
+
+
+async def test_a_hundred_writers_at_once_all_succeed(
+    start_service: StartService, any_database_url: str
+) -> None:
+    with start_service(any_database_url) as server:
+        async with _client(server) as client:
+            responses = await asyncio.gather(
+                *(_post(client, "/notes", name=f"{number}") for number in range(100))
+            )
+
+    assert {response.status_code for response in responses} == {201}
+    assert len(await _names(any_database_url)) == 100
