@@ -1,0 +1,164 @@
+"""Pages of the reference that are derived from the code, so that they cannot differ from it.
+
+When a build starts, this writes Markdown into `reference/_generated`; pages include it.
+"""
+
+import importlib
+import json
+import pkgutil
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
+
+import typer.main
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from sphinx.application import Sphinx
+
+import fastapi_baseline
+from fastapi_baseline.cli.commands import app as command_line
+from fastapi_baseline.errors import BaselineError
+from fastapi_baseline.problems import status_of, title_of
+from fastapi_baseline.settings import Settings
+
+# Messages that a client sees; the others are answered as `internal_error`.
+_INTERNAL = 500
+_CODE = re.compile(r"(?<![`:\w])`([^`]+)`(?![`_])")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Write the pages before the sources are read."""
+    app.connect("builder-inited", _write_pages)
+    # Before napoleon, which takes a colon in an attribute's sentence for the end of a type.
+    app.connect("autodoc-process-docstring", _mark_code, priority=100)
+    return {"parallel_read_safe": True}
+
+
+def _mark_code(*event: Any) -> None:
+    """Write `code` as reStructuredText does, in the lines of a docstring."""
+    lines: list[str] = event[-1]
+    lines[:] = [_CODE.sub(r"``\1``", line) for line in lines]
+
+
+def _write_pages(app: Sphinx) -> None:
+    folder = Path(app.srcdir) / "reference/_generated"
+    folder.mkdir(exist_ok=True)
+    pages = {
+        "settings.md": _settings(),
+        "errors.md": _errors(),
+        "command-line.md": _commands(),
+    }
+    for name, lines in pages.items():
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _settings() -> Iterator[str]:
+    yield from _section(Settings, prefix="")
+
+
+def _section(model: type[BaseModel], *, prefix: str) -> Iterator[str]:
+    """Give the settings of one model as a definition list, and those nested in it below."""
+    nested: dict[str, tuple[FieldInfo, type[BaseModel]]] = {}
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name}".upper()
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            nested[variable] = (field, kind)
+            continue
+        yield f"`{variable}`"
+        yield f": {_sentence(field)}"
+        yield f"  *{_kind(kind, is_nested=bool(prefix))}; default {_default(field)}*"
+        yield ""
+    for variable, (field, kind) in nested.items():
+        yield f"## `{variable}__…`"
+        yield ""
+        yield _sentence(field)
+        yield ""
+        yield from _section(kind, prefix=f"{variable}__")
+
+
+def _sentence(field: FieldInfo) -> str:
+    return " ".join((field.description or "").split())
+
+
+def _kind(annotation: Any, *, is_nested: bool) -> str:
+    """Return what to write into the variable, in words."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{choice}`" for choice in arguments)
+    if origin is tuple:
+        return "a list, as JSON" if is_nested else "a list, with commas or as JSON"
+    if origin is UnionType:
+        return _kind(next(a for a in arguments if a is not type(None)), is_nested=is_nested)
+    words = {bool: "true or false", int: "a number", str: "text", timedelta: "seconds or ISO 8601"}
+    return words.get(annotation, "text")
+
+
+def _default(field: FieldInfo) -> str:
+    value: Any = field.get_default(call_default_factory=True, validated_data={})
+    if value is PydanticUndefined:
+        return "none: it must be set"
+    if value is None or value == ():
+        return "unset"
+    if isinstance(value, timedelta):
+        return f"`{value.total_seconds():.12g}` s"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`{json.dumps(value)}`"
+    return f"`{value}`"
+
+
+def _errors() -> Iterator[str]:
+    yield "| Code | Status | Class | Meaning |"
+    yield "| --- | --- | --- | --- |"
+    public = (kind for kind in _all_errors() if not kind.__name__.startswith("_"))
+    for kind in sorted(public, key=lambda kind: (status_of(kind()), kind.code)):
+        status = status_of(kind())
+        meaning = " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
+        name = f"{kind.__module__}.{kind.__name__}"
+        shown = f"`{kind.code}`" if status != _INTERNAL else f"`internal_error` ({kind.code})"
+        yield f"| {shown} | {status} {title_of(status)} | {{py:class}}`~{name}` | {meaning} |"
+
+
+def _all_errors() -> set[type[BaselineError]]:
+    """Return every error of the library; its modules are imported, since errors live in them."""
+    for module in pkgutil.walk_packages(fastapi_baseline.__path__, "fastapi_baseline."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found = {BaselineError}
+    waiting = [BaselineError]
+    while waiting:
+        for kind in waiting.pop().__subclasses__():
+            if kind.__module__.startswith("fastapi_baseline.") and kind not in found:
+                found.add(kind)
+                waiting.append(kind)
+    return found
+
+
+def _commands() -> Iterator[str]:
+    yield from _command(typer.main.get_command(command_line), path="baseline", parent=None)
+
+
+def _command(command: Any, *, path: str, parent: typer.Context | None) -> Iterator[str]:
+    """Give the help of a command, as it prints it, and that of the commands below it."""
+    context = typer.Context(
+        command,
+        info_name=path.rpartition(" ")[2],
+        parent=parent,
+        terminal_width=80,
+        **command.context_settings,
+    )
+    yield f"## {path}"
+    yield ""
+    yield "```text"
+    yield command.get_help(context)
+    yield "```"
+    yield ""
+    for name, inner in getattr(command, "commands", {}).items():
+        if not inner.hidden:
+            yield from _command(inner, path=f"{path} {name}", parent=context)

@@ -1,0 +1,46 @@
+"""How the documentation is built; warnings are errors there."""
+
+import sys
+from pathlib import Path
+
+import fastapi_baseline
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+
+project = "fastapi-baseline"
+author = "The fastapi-baseline authors"
+release = version = fastapi_baseline.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "derived_reference",
+]
+exclude_patterns = ["_build", "changelog.d", "reference/_generated", "snippets"]
+templates_path: list[str] = []
+
+html_theme = "furo"
+html_title = f"{project} {release}"
+
+myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+# Docstrings write code as `code`, as Markdown does.
+default_role = "code"
+
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_inherit_docstrings = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+napoleon_numpy_docstring = False
+
+# Other libraries document their own names, and this build uses no network.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!fastapi_baseline).*"),
+    # Names in signatures that have no page: private ones, type variables and aliases.
+    (r"py:.*", r"fastapi_baseline\.(.*\.)?_.*"),
+    (r"py:.*", r"fastapi_baseline\.(.*\.)?(ModelT|ItemT|OtherT|Condition|Order)"),
+    (r"py:.*", r"fastapi_baseline\.testing\.runs\..*"),
+]
