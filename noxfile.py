@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2026.1"
 nox.options.default_venv_backend = "uv"
@@ -276,10 +277,16 @@ def matrix(session: nox.Session) -> None:
     if unknown:
         session.error(f"No such leg, or no such Python here: {unknown}; there are {list(legs)}")
     # The oldest Python is that of the other sessions, and the newest has the newest dependencies.
+    failed: list[str] = []
     for name in session.posargs or (*present[1:-1], "lowest", "newest"):
         version, resolution = legs[name]
         session.log(f"{name}: Python {version}, dependencies {resolution}")
-        _run_tests_on(session, name, version=version, resolution=resolution)
+        try:
+            _run_tests_on(session, name, version=version, resolution=resolution)
+        except CommandFailed:
+            failed.append(name)
+    if failed:
+        session.error(f"Failed: {', '.join(failed)}")
 
 
 def _interpreter(version: str) -> str | None:

@@ -61,11 +61,11 @@ class _Section(BaseModel):
 class DatabaseSettings(_Section):
     """How connections to the database behave. Durations are seconds or ISO 8601 (`PT5S`)."""
 
-    pool_size: PositiveInt = 5
+    pool_size: PositiveInt = 10
     """Connections kept open per process; processes x (`pool_size` + `max_overflow`) must stay below
     the server's `max_connections`."""
-    max_overflow: NonNegativeInt = 10
-    """Connections opened beyond `pool_size` under load, and closed again."""
+    max_overflow: NonNegativeInt = 0
+    """Connections opened beyond `pool_size` under load, and closed after each use."""
     pool_timeout: Duration = timedelta(seconds=5)
     """How long a request waits for a connection before it is answered with 503."""
     pool_recycle: Duration = timedelta(minutes=30)

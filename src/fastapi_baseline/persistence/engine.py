@@ -3,25 +3,33 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fastapi_baseline.clock import Clock
-from fastapi_baseline.errors import ConfigurationError
+from fastapi_baseline.errors import BaselineError, ConfigurationError
 from fastapi_baseline.persistence import postgres, sqlite
 from fastapi_baseline.persistence.errors import (
     DatabaseUnavailableError,
+    InvalidTextError,
     StatementTimeoutError,
     TransactionAbortedError,
     ValueOutOfRangeError,
 )
 from fastapi_baseline.persistence.models import CLOCK_OPTION
-from fastapi_baseline.persistence.pool import CarefulPool
 from fastapi_baseline.persistence.url import is_memory
 from fastapi_baseline.settings import DatabaseSettings
+
+# What drivers let through as it is; the first that fits counts, and a timeout is an OSError.
+_NAMED: dict[type[Exception], type[BaselineError]] = {
+    TimeoutError: StatementTimeoutError,
+    OSError: DatabaseUnavailableError,
+    OverflowError: ValueOutOfRangeError,
+    UnicodeEncodeError: InvalidTextError,
+}
 
 _FAILED = "fastapi_baseline_failed"
 _FRESH = "fastapi_baseline_fresh"
@@ -82,7 +90,6 @@ def _postgres_engines(
         url,
         **options,
         connect_args=arguments,
-        poolclass=CarefulPool,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
         pool_timeout=settings.pool_timeout.total_seconds(),
@@ -103,7 +110,7 @@ def _file_engines(url: URL, settings: DatabaseSettings, options: dict[str, Any])
         made = create_async_engine(
             url,
             **options,
-            poolclass=CarefulPool,
+            poolclass=AsyncAdaptedQueuePool,
             pool_size=size,
             max_overflow=0,
             pool_timeout=max(_SQLITE_QUEUE_SECONDS, settings.pool_timeout.total_seconds()),
@@ -120,7 +127,7 @@ def _memory_engines(url: URL, options: dict[str, Any]) -> Engines:
     engine = create_async_engine(
         anchor.url(url),
         **options,
-        poolclass=CarefulPool,
+        poolclass=AsyncAdaptedQueuePool,
         pool_size=1,
         max_overflow=0,
         pool_timeout=_SQLITE_QUEUE_SECONDS,
@@ -139,13 +146,13 @@ def listen_to_connections(engine: Engine) -> None:
         dialect: Any, record: object, args: Any, keywords: Any
     ) -> DBAPIConnection:
         del record
+        # Looked at first: aiosqlite fails in a thread that may outlive the event loop.
+        folder = sqlite.missing_folder(url) if dialect.name == "sqlite" else None
+        if folder is not None:
+            raise ConfigurationError(f"The folder of the SQLite database does not exist: {folder}")
         try:
             connection: DBAPIConnection = dialect.connect(*args, **keywords)
         except (OSError, dialect.loaded_dbapi.Error) as error:
-            folder = sqlite.missing_folder(url) if dialect.name == "sqlite" else None
-            if folder is not None:
-                message = f"The folder of the SQLite database does not exist: {folder}"
-                raise ConfigurationError(message) from error
             raise DatabaseUnavailableError from error
         return connection
 
@@ -169,13 +176,8 @@ def _on_error(context: ExceptionContext) -> Exception | None:
         context.connection.info[_FAILED] = True
     if context.sqlalchemy_exception is not None:
         return None
-    if isinstance(error, TimeoutError):
-        return StatementTimeoutError()
-    if isinstance(error, OSError):
-        return DatabaseUnavailableError()
-    if isinstance(error, OverflowError):
-        return ValueOutOfRangeError()
-    return None
+    kinds = (named for kind, named in _NAMED.items() if isinstance(error, kind))
+    return next((named() for named in kinds), None)
 
 
 def _forget_failure(connection: Connection) -> None:

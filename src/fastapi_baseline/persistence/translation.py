@@ -129,8 +129,11 @@ def _kind_of(error: exc.DBAPIError, *, read_only: bool) -> type[BaselineError] |
 
 def _kind_of_unsent(error: exc.DBAPIError, state: str) -> type[BaselineError] | None:
     """Return what is wrong with a value that the driver did not even send."""
-    if isinstance(error.driver_exception.__cause__, OverflowError):  # asyncpg
+    cause = error.driver_exception.__cause__  # asyncpg's
+    if isinstance(cause, OverflowError):
         return errors.ValueOutOfRangeError
+    if isinstance(cause, UnicodeEncodeError):
+        return errors.InvalidTextError
     if isinstance(error, exc.DataError) and not state:  # psycopg, of NUL
         return errors.InvalidTextError
     return None

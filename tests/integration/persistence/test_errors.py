@@ -249,6 +249,12 @@ async def test_refuses_a_number_that_no_column_can_hold(database: Database, tena
     assert isinstance(error, ValueOutOfRangeError)
 
 
+async def test_refuses_half_of_a_surrogate_pair(database: Database, tenant: Tenant) -> None:
+    error = await _refused(database, _offer(tenant, note="a\ud800b"))
+
+    assert isinstance(error, InvalidTextError)
+
+
 async def test_refuses_a_limit_that_no_database_can_hold(database: Database) -> None:
     async with database.read_transaction() as session:
         with pytest.raises(ValueOutOfRangeError):
