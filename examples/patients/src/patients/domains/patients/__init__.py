@@ -1,0 +1,1 @@
+"""Patients: who they are, what they have and when they were last seen."""

@@ -1,0 +1,1 @@
+"""Import the patients of a json-server database: `python -m patients.import_json FILE`."""
