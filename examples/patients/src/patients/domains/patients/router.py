@@ -4,8 +4,14 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Request, Response, status
-from fastapi_baseline.errors import NotFoundError
-from fastapi_baseline.persistence import ReadTransaction, Transaction
+from fastapi_baseline.errors import InvalidRequestError, NotFoundError
+from fastapi_baseline.persistence import (
+    DatabaseUnavailableError,
+    ReadTransaction,
+    Transaction,
+    UniqueViolationError,
+)
+from fastapi_baseline.problems import problem_responses
 from pydantic_core import to_json
 
 from patients.domains.patients.links import link_header
@@ -16,20 +22,7 @@ from patients.domains.patients.repository import PatientRepository
 from patients.domains.patients.schemas import PatientIn, PatientOut
 from patients.domains.patients.service import PatientService
 
-Responses = dict[int | str, dict[str, Any]]
-
-
-def _problem(status: int, description: str, *, code: str) -> Responses:
-    example = {"status": status, "code": code, "detail": description}
-    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
-    return {status: {"description": description, "content": {"application/problem+json": content}}}
-
-
-INVALID = _problem(400, "The request is not valid", code="validation_failed")
-NOT_FOUND = _problem(404, "There is no such patient", code="not_found")
-TAKEN = _problem(409, "The patientID or the id is taken", code="unique_violation")
-UNAVAILABLE = _problem(503, "The database is away", code="database_unavailable")
-LISTED: Responses = {
+LISTED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The patients, in the order in which they were added unless sorted",
         "headers": {
@@ -45,7 +38,11 @@ LISTED: Responses = {
     }
 }
 
-router = APIRouter(prefix="/patients", tags=["patients"], responses=INVALID | UNAVAILABLE)
+router = APIRouter(
+    prefix="/patients",
+    tags=["patients"],
+    responses=problem_responses(InvalidRequestError, DatabaseUnavailableError),
+)
 
 
 async def _reading(session: ReadTransaction) -> PatientService:
@@ -93,7 +90,10 @@ async def list_patients(query: Query, patients: PatientsToRead, request: Request
 
 @router.head("/{patient_id:path}", response_model=PatientOut, include_in_schema=False)
 @router.get(
-    "/{patient_id:path}", summary="Get a patient", response_model=PatientOut, responses=NOT_FOUND
+    "/{patient_id:path}",
+    summary="Get a patient",
+    response_model=PatientOut,
+    responses=problem_responses(NotFoundError),
 )
 async def get_patient(patient_id: PatientId, patients: PatientsToRead) -> Patient:
     """Return one patient."""
@@ -107,7 +107,7 @@ async def get_patient(patient_id: PatientId, patients: PatientsToRead) -> Patien
     summary="Register a patient",
     response_model=PatientOut,
     status_code=status.HTTP_201_CREATED,
-    responses=TAKEN,
+    responses=problem_responses(UniqueViolationError),
 )
 async def register_patient(
     body: PatientIn, patients: Patients, request: Request, response: Response
