@@ -128,6 +128,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the demonstration; `--keep` leaves its folder behind."""
     screen = Screen()
     signal.signal(signal.SIGTERM, _end)
+    # Whoever starts this in the background may have had Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     scratch = Path(mkdtemp(prefix="fastapi-baseline-demo-"))
     is_kept = "--keep" in arguments
     log = scratch / "service.log"

@@ -62,22 +62,27 @@ def test_stays_up_on_a_terminal_until_it_is_interrupted(
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
+        # As when the tests themselves run in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509
     )
     os.close(terminal)
+    try:
+        shown = read_until(controller, rb"Open (http://\S+)/docs")
+        address = shown[-1].decode()
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{address}/docs", timeout=10) as page:
+            status = page.status
+        process.send_signal(signal.SIGINT)
+        read_until(controller, rb"(The service has stopped)")
 
-    shown = read_until(controller, rb"Open (http://\S+)/docs")
-    address = shown[-1].decode()
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{address}/docs", timeout=10) as page:
-        status = page.status
-    process.send_signal(signal.SIGINT)
-    read_until(controller, rb"(The service has stopped)")
-
-    assert status == 200
-    assert process.wait(timeout=30) == 0
-    with pytest.raises(OSError, match="refused"):
-        opener.open(f"{address}/livez", timeout=10)
-    os.close(controller)
+        assert status == 200
+        assert process.wait(timeout=30) == 0
+        with pytest.raises(OSError, match="refused"):
+            opener.open(f"{address}/livez", timeout=10)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        os.close(controller)
 
 
 def read_until(controller: int, pattern: bytes) -> list[bytes]:
