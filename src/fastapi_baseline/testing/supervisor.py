@@ -41,6 +41,8 @@ def _free_port() -> int:
 
 def _die_with_the_supervisor() -> None:
     """Ask the kernel (Linux only) to stop the server if the supervisor itself is killed."""
+    # A run that was started in the background may have had this signal ignored.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
