@@ -8,6 +8,7 @@ from fastapi_baseline import Settings, create_app
 
 # <start-errors>
 from fastapi_baseline.errors import ConflictError, FieldError, UnavailableError, UnprocessableError
+from fastapi_baseline.problems import problem_responses
 
 
 class NotEnoughStockError(ConflictError):
@@ -51,8 +52,16 @@ def place(order: Order) -> None:
 
 
 # <end-use>
-@app.post("/orders", status_code=201)
+# <start-document>
+@app.post(
+    "/orders",
+    status_code=201,
+    responses=problem_responses(NotEnoughStockError, CarrierAwayError, UnprocessableError),
+)
 async def add_order(order: Order) -> str:
     """Place an order."""
     place(order)
     return "placed"
+
+
+# <end-document>

@@ -123,7 +123,9 @@ def test_errors_are_mapped_as_the_guide_says() -> None:
         conflict = client.post("/orders", json={"itemNumber": 1, "quantity": 11})
         away = client.post("/orders", json={"itemNumber": 1, "quantity": 0})
         unknown = client.post("/orders", json={"itemNumber": 1001, "quantity": 1})
+        document = client.get("/openapi.json").json()
 
+    assert {"409", "422", "503"} <= document["paths"]["/orders"]["post"]["responses"].keys()
     assert placed.status_code == 201
     assert (conflict.status_code, conflict.json()["code"]) == (409, "not_enough_stock")
     assert (away.status_code, away.headers["retry-after"]) == (503, "30")
