@@ -290,14 +290,19 @@ def matrix(session: nox.Session) -> None:
 
 
 def _interpreter(version: str) -> str | None:
-    """Return the path of a Python that is present here, in a place that uv knows."""
+    """Return the path of a Python that is present here: one that uv finds, or one of pyenv's."""
     found = subprocess.run(
         ("uv", "python", "find", "--no-project", "--system", version),
         capture_output=True,
         check=False,
         text=True,
     )
-    return found.stdout.strip() or None
+    if found.stdout.strip():
+        return found.stdout.strip()
+    # On PATH, pyenv has only the version that is chosen.
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))  # noqa: TID251 - its own
+    kept = sorted(root.glob(f"versions/{version}.*/bin/python{version}"))
+    return str(kept[-1]) if kept else None
 
 
 def _run_tests_on(session: nox.Session, name: str, *, version: str, resolution: str) -> None:
