@@ -18,7 +18,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from fastapi_baseline.errors import ConfigurationError
 
@@ -54,6 +54,10 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 """A length of time: seconds (`1.5`) or ISO 8601 (`PT1.5S`)."""
 
 
+TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Texts, separated by commas or as JSON."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -87,9 +91,9 @@ class DatabaseSettings(_Section):
 class CorsSettings(_Section):
     """What browsers may do from the origins in `CORS_ORIGINS`."""
 
-    allow_methods: tuple[str, ...] = ("GET", "POST", "PUT", "PATCH", "DELETE")
+    allow_methods: TextList = ("GET", "POST", "PUT", "PATCH", "DELETE")
     """Methods that may be used; HEAD and OPTIONS always may."""
-    allow_headers: tuple[str, ...] = (
+    allow_headers: TextList = (
         "Authorization",
         "Content-Type",
         "If-Match",
@@ -97,7 +101,7 @@ class CorsSettings(_Section):
         "X-Request-ID",
     )
     """Request headers that may be sent, beyond those that browsers always may send."""
-    expose_headers: tuple[str, ...] = (
+    expose_headers: TextList = (
         "ETag",
         "Link",
         "Location",
@@ -169,7 +173,7 @@ class Settings(BaseSettings):
     means that the service has none."""
     database: DatabaseSettings = DatabaseSettings()
     """How connections to the database behave."""
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    cors_origins: TextList = ()
     """Origins whose pages may call the service, separated by commas or as JSON; none means no
     CORS headers."""
     cors: CorsSettings = CorsSettings()
@@ -230,3 +234,6 @@ class Settings(BaseSettings):
                 for fault in error.errors(include_url=False, include_input=False)
             )
             raise ConfigurationError(f"The settings are not valid. {faults}") from error
+        except SettingsError as error:
+            # Of a whole section that is not JSON; the message names the variable only.
+            raise ConfigurationError(f"The settings are not valid. {error}") from error

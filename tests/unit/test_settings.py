@@ -59,6 +59,21 @@ def test_reads_origins_with_commas_or_as_json(value: str, monkeypatch: pytest.Mo
     assert Settings().cors_origins == ("https://a.example", "https://b.example")
 
 
+def test_reads_a_list_in_a_section_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORS__ALLOW_METHODS", "GET,POST")
+
+    assert Settings().cors.allow_methods == ("GET", "POST")
+
+
+def test_names_a_section_that_is_not_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE", "hunter2")
+
+    with pytest.raises(ConfigurationError, match="database") as caught:
+        Settings.load()
+
+    assert "hunter2" not in caught.value.message
+
+
 def test_takes_an_empty_variable_for_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "")
     monkeypatch.setenv("CORS_ORIGINS", "")
