@@ -14,12 +14,14 @@ from patients.main import make_app
 from patients.settings import Settings
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "asyncpg", "psycopg"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty database, one of each kind."""
-    if request.param == "postgresql":
-        return request.getfixturevalue("postgres_url")
-    return f"sqlite:///{tmp_path / 'patients.db'}"
+    """Return the URL of an empty database: SQLite, or PostgreSQL with each of its drivers."""
+    driver: str = request.param
+    if driver == "sqlite":
+        return f"sqlite:///{tmp_path / 'patients.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url.replace("postgresql://", f"postgresql+{driver}://", 1)
 
 
 @pytest.fixture
