@@ -69,7 +69,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Repository
     repository.edit("copier.yml", f'default: "{__version__}"', f'default: "{NEXT}"')
     repository.edit("template/Dockerfile.jinja", "EXPOSE 8000", "EXPOSE 8000/tcp")
     repository.edit("template/README.md.jinja", "## Settings", "## Its settings")
-    repository.edit("template/pyproject.toml.jinja", '"pytest>=9.0"', '"pytest>=9.1"')
+    repository.edit("template/pyproject.toml.jinja", '"ruff>=0.15"', '"ruff>=0.16"')
     package = "template/src/{{ package_name }}"
     repository.edit(f"{package}/main.py.jinja", '"""The application', '"""The whole application')
     example = f"{package}/domains/{{% if has_example %}}items{{% endif %}}"
@@ -177,7 +177,7 @@ def test_keeps_what_the_user_has_changed(
     assert not [name for name in text if "<<<<<<<" in text[name]]
     assert f">={NEXT}," in text["pyproject.toml"]
     assert '"stripe>=9"' in text["pyproject.toml"]
-    assert '"pytest>=9.1"' in text["pyproject.toml"]
+    assert '"ruff>=0.16"' in text["pyproject.toml"]
     assert "orders.db" in text["src/order_service/settings.py"]
     assert "Whatever is done" in text["src/order_service/domains/items/service.py"]
     assert "The whole application" in text["src/order_service/main.py"]
