@@ -261,7 +261,8 @@ def _wait_until_alive(service: Service) -> None:
             if service.ask("GET", "/livez").status == 200:  # noqa: PLR2004 -- a status
                 return
         except OSError:
-            time.sleep(0.05)
+            pass  # It does not listen yet.
+        time.sleep(0.05)
     raise StepFailedError(f"The service did not answer within {START_SECONDS:.0f} seconds.")
 
 

@@ -95,6 +95,7 @@ async def test_reports_exactly_what_is_expected_of_the_data(
     assert done.stderr == ""
     assert "1,000 records: 984 imported, 2 skipped, 14 failed" in done.stdout
     assert json.loads(report.read_text("utf-8")) == EXPECTED
+    # As pathlib's own listing may not be called in a coroutine.
     assert [name for name in os.listdir(tmp_path) if "report" in name] == ["report.json"]  # noqa: PTH208
 
 
@@ -142,7 +143,7 @@ async def test_a_run_that_was_killed_is_finished_by_the_next(
     content = file.read_text("utf-8")
 
     # Through a pipe that falls silent after the half of it, so that the kill is in the middle.
-    process = subprocess.Popen(  # noqa: ASYNC220
+    process = subprocess.Popen(  # noqa: ASYNC220 -- it is killed, not awaited
         [*IMPORT, "/dev/stdin"], env=environment, stdin=subprocess.PIPE
     )
     with process, process.stdin or pytest.fail("no pipe") as pipe:

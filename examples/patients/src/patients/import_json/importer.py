@@ -73,16 +73,7 @@ async def _import(batch: list[Numbered], *, database: Database, report: Report) 
         else:
             candidates.append(checked)
 
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            refused = await _store(candidates, database=database)
-            break
-        except UniqueViolationError:
-            # A client was faster; now its patient is seen.
-            if attempt == _ATTEMPTS:
-                raise
-    else:  # pragma: no cover
-        raise AssertionError
+    refused = await _store_despite_others(candidates, database=database)
     report.add_imported(len(candidates) - len(refused))
     for entry in sorted([*failed, *refused], key=lambda entry: entry.index):
         report.add(entry)
@@ -105,6 +96,16 @@ def _check(index: int, record: object) -> Candidate | Entry:
 def _order(place: tuple[int | str, ...]) -> int:
     """Return where a field stands among all, those that are unknown coming last."""
     return _FIELD_ORDER.get(str(place[0]) if place else "", len(_FIELD_ORDER))
+
+
+async def _store_despite_others(candidates: list[Candidate], *, database: Database) -> list[Entry]:
+    """Store what is new, again if a client was faster: then its patient is seen."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await _store(candidates, database=database)
+        except UniqueViolationError:
+            continue
+    return await _store(candidates, database=database)
 
 
 async def _store(candidates: list[Candidate], *, database: Database) -> list[Entry]:
