@@ -26,6 +26,8 @@ EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/pyproject.toml")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 # Tests that other sessions run: they need a wheel of the tree, and time.
 ELSEWHERE = ("--ignore=tests/docs", "--ignore=tests/template")
+# What takes too long for every day.
+THOROUGHLY = ("--hypothesis-profile=thorough", "--fuzz-requests=20000")
 # nox points uv to the environment of the session; services that a session makes have their own.
 OWN_ENVIRONMENTS = {"UV_PROJECT_ENVIRONMENT": None, "UV_PYTHON": None, "VIRTUAL_ENV": None}
 WORKERS = str(min(os.cpu_count() or 1, 4))
@@ -103,9 +105,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types, strictly, and that the public surface is typed throughout."""
+    """Check types, strictly, also as a service sees them, and that the public surface is typed."""
     session.install(*LIBRARY, *_groups("types", "test", "docs"), *_editable(EXAMPLES), "nox")
     session.run("pyright", *session.posargs)
+    session.run("mypy")
     _check_that_the_public_surface_is_typed(session)
 
 
@@ -220,9 +223,25 @@ def _check_that_the_wheel_has_the_template(session: nox.Session, wheel: Path) ->
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks, or the one that is named: `nox -s bench -- imports`."""
+    """Run the benchmarks, or the one that is named: `nox -s bench -- imports`, `-- data --quick`."""
     session.install(*LIBRARY, *_groups("test"), *_editable(EXAMPLES))
-    session.run("python", "-m", "benchmarks", *session.posargs)
+    environment: dict[str, str] = {}
+    if not session.posargs or "data" in session.posargs:
+        environment["BENCHMARK_PEERS"] = _peers_environment(session, "current", *LIBRARY)
+    session.run("python", "-m", "benchmarks", *session.posargs, env=environment)
+
+
+@nox.session
+def defects(session: nox.Session) -> None:
+    """Reproduce the defects of peers that the data layer has tests for, and record the outcomes."""
+    environments = [f"{name}={_peers_environment(session, name)}" for name in ("current", "older")]
+    session.run("python", "-m", "benchmarks._defects", *environments)
+
+
+def _peers_environment(session: nox.Session, name: str, *requirements: str) -> str:
+    """Make an environment with the peers that are pinned under a name; return its interpreter."""
+    pinned = str(ROOT / f"benchmarks/peers/{name}.txt")
+    return _clean_environment(session, f"peers-{name}", *requirements, "-r", pinned)
 
 
 @nox.session
@@ -320,5 +339,5 @@ def _run_tests_on(session: nox.Session, name: str, *, version: str, resolution: 
     session.run("uv", "pip", "list", "--quiet", "--python", python, external=True)
     # Programs that tests start (ruff, lint-imports, baseline) are those of this environment.
     path = os.pathsep.join((str(folder / "bin"), session.env.get("PATH") or os.defpath))
-    arguments = ("-m", "pytest", "-n", WORKERS, *ELSEWHERE, "tests")
-    session.run(python, *arguments, env={"PATH": path}, external=True)
+    arguments = ("-m", "pytest", "-n", WORKERS, *ELSEWHERE, *(THOROUGHLY if name == "newest" else ()))
+    session.run(python, *arguments, "tests", env={"PATH": path}, external=True)

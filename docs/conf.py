@@ -41,6 +41,8 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(?!fastapi_baseline).*"),
     # Names in signatures that have no page: private ones, type variables and aliases.
     (r"py:.*", r"fastapi_baseline\.(.*\.)?_.*"),
-    (r"py:.*", r"fastapi_baseline\.(.*\.)?(ModelT|ItemT|OtherT|Condition|Order)"),
+    (r"py:.*", r"fastapi_baseline\.(.*\.)?(Condition|Hook|Load|Order|OrderBy|Plans|Where|\w+T)"),
+    (r"py:.*", r"fastapi_baseline\.persistence\.query\.operators\.(Operator|Parameter|Target)"),
+    (r"py:.*", r"fastapi_baseline\.persistence\.scope\.Criteria"),
     (r"py:.*", r"fastapi_baseline\.testing\.runs\..*"),
 ]

@@ -91,13 +91,20 @@ class Service:
     address: str
     log: Path
 
-    def ask(self, method: str, path: str, *, body: object = None) -> Answer:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Send a request, past any proxy; an error is an answer too."""
         request = urllib.request.Request(  # noqa: S310 -- the address is our own
             self.address + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", **(headers or {})},
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
@@ -106,10 +113,9 @@ class Service:
             response = error
         with response:
             text = response.read().decode()
-            headers = {name.lower(): value for name, value in response.headers.items()}
             return Answer(
                 status=int(response.status or 0),
-                headers=headers,
+                headers={name.lower(): value for name, value in response.headers.items()},
                 body=json.loads(text) if text else None,
             )
 
@@ -167,6 +173,8 @@ def _show(screen: Screen, scratch: Path, log: Path) -> None:
         screen.title("What it answers")
         _show_health(screen, service)
         _show_items(screen, service)
+        _show_lists(screen, service)
+        _show_versions(screen, service)
         _show_errors(screen, service)
         screen.title(f"All of it in {time.monotonic() - started:.0f} seconds.")
         if sys.stdin.isatty() and sys.stdout.isatty():
@@ -285,10 +293,12 @@ def _exchange(
     *,
     expected: int,
     body: object = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     method, path = request
-    answer = service.ask(method, path, body=body)
-    sent = "" if body is None else f" {json.dumps(body)}"
+    answer = service.ask(method, path, body=body, headers=headers)
+    sent = "".join(f" {name}: {value}" for name, value in (headers or {}).items())
+    sent += "" if body is None else f" {json.dumps(body)}"
     screen.detail(f"{method} {path}{sent}")
     screen.detail(f"  {answer.status} {_brief(answer.body)}")
     if answer.status != expected:
@@ -309,10 +319,44 @@ def _show_items(screen: Screen, service: Service) -> None:
     if service.ask("GET", location).body != added.body:
         raise StepFailedError(f"{location!r}, where the item should be, does not show it.")
     screen.done(f"It has stored an item, and says where: {location}")
-    listed = _exchange(screen, service, ("GET", "/items?text=lamp"), expected=200)
-    if [item["name"] for item in listed.body["items"]] != ["Blue lamp"]:
-        raise StepFailedError("The list does not have the item.")
-    screen.done("It lists what is stored")
+
+
+def _show_lists(screen: Screen, service: Service) -> None:
+    for name, quantity in (("Red lamp", 0), ("Green lamp", 7), ("Chair", 4)):
+        service.ask("POST", "/items", body={"name": name, "quantity": quantity})
+    path = "/items?q=lamp&quantity[gt]=0&sort=-quantity"
+    listed = _exchange(screen, service, ("GET", path), expected=200)
+    _expect_names(listed, "Green lamp", "Blue lamp")
+    screen.done("It filters, searches and sorts")
+    first = _exchange(screen, service, ("GET", "/items?sort=name&limit=3"), expected=200)
+    _expect_names(first, "Blue lamp", "Chair", "Green lamp")
+    following = f"/items?sort=name&limit=3&cursor={first.body['next']}"
+    _expect_names(_exchange(screen, service, ("GET", following), expected=200), "Red lamp")
+    screen.done("A cursor goes on where the page ended, however deep that is")
+    foreign = f"/items?sort=-quantity&limit=3&cursor={first.body['next']}"
+    _exchange(screen, service, ("GET", foreign), expected=400)
+    _exchange(screen, service, ("GET", "/items?sort=password"), expected=422)
+    screen.done("A cursor of another list, or an order that is not offered, is refused")
+
+
+def _expect_names(answer: Answer, *names: str) -> None:
+    found = [item["name"] for item in answer.body["items"]]
+    if found != [*names]:
+        raise StepFailedError(f"The list should have {[*names]}, and has {found}.")
+
+
+def _show_versions(screen: Screen, service: Service) -> None:
+    added = service.ask("POST", "/items", body={"name": "Desk", "quantity": 1})
+    path = urlsplit(added.headers.get("location", "")).path
+    seen = {"If-Match": added.headers.get("etag", "")}
+    change = ("PATCH", path)
+    _exchange(screen, service, change, body={"quantity": 2}, headers=seen, expected=200)
+    screen.done("It changes what was read, if nobody else has changed it")
+    _exchange(screen, service, change, body={"quantity": 3}, headers=seen, expected=412)
+    _exchange(screen, service, change, body={"quantity": 3}, expected=428)
+    if service.ask("GET", path).body["quantity"] != 2:  # noqa: PLR2004 -- as it was changed above
+        raise StepFailedError("A change was lost.")
+    screen.done("A change of something older is refused: no change is lost")
 
 
 def _show_errors(screen: Screen, service: Service) -> None:

@@ -3,8 +3,16 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# For nights, in which there is time: `--hypothesis-profile=thorough --fuzz-requests=20000`.
+settings.register_profile("thorough", max_examples=2_000)
 
 pytest_plugins = ["pytester"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz-requests", type=int, help="how many requests each fuzz test sends")
 
 
 @pytest.fixture(params=["sqlite", "asyncpg", "psycopg"])

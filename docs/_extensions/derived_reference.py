@@ -7,7 +7,8 @@ import importlib
 import json
 import pkgutil
 import re
-from collections.abc import Iterator
+import runpy
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import UnionType
@@ -27,6 +28,7 @@ from fastapi_baseline.settings import Settings
 
 # Messages that a client sees; the others are answered as `internal_error`.
 _INTERNAL = 500
+_CHART = "_static/data-benchmark.svg"
 _CODE = re.compile(r"(?<![`:\w])`([^`]+)`(?![`_])")
 
 
@@ -40,8 +42,22 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def _mark_code(*event: Any) -> None:
     """Write `code` as reStructuredText does, in the lines of a docstring."""
-    lines: list[str] = event[-1]
-    lines[:] = [_CODE.sub(r"``\1``", line) for line in lines]
+    _, what, _, _, _, lines = event
+    marked = [_CODE.sub(r"``\1``", line) for line in lines]
+    lines[:] = _with_literal_blocks(lines, marked) if what == "module" else marked
+
+
+def _with_literal_blocks(lines: Sequence[str], marked: Sequence[str]) -> Iterator[str]:
+    """Say that what is indented in the docstring of a module is code, or a figure."""
+    is_inside = False
+    for number, line in enumerate(lines):
+        is_indented = line.startswith("    ")
+        if is_indented and not is_inside and not lines[number - 1]:
+            yield from ("::", "")
+            is_inside = True
+        elif line and not is_indented:
+            is_inside = False
+        yield line if is_inside else marked[number]
 
 
 def _write_pages(app: Sphinx) -> None:
@@ -51,6 +67,7 @@ def _write_pages(app: Sphinx) -> None:
         "settings.md": _settings(),
         "errors.md": _errors(),
         "command-line.md": _commands(),
+        "comparison.md": _comparison(Path(app.srcdir)),
     }
     for name, lines in pages.items():
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -162,3 +179,64 @@ def _command(command: Any, *, path: str, parent: typer.Context | None) -> Iterat
     for name, inner in getattr(command, "commands", {}).items():
         if not inner.hidden:
             yield from _command(inner, path=f"{path} {name}", parent=context)
+
+
+def _comparison(docs: Path) -> Iterator[str]:
+    """Give what peers were seen to do, and the chart of the benchmark if it was drawn."""
+    benchmarks = docs.parent / "benchmarks"
+    contract = runpy.run_path(str(benchmarks / "_defects.py"))["LINES"]
+    found = json.loads((benchmarks / "peers/defects.json").read_text(encoding="utf-8"))
+    peers = sorted({_release(outcome) for outcome in found})
+    yield from _matrix(contract, found, peers)
+    yield ""
+    yield "Seen with:"
+    yield ""
+    yield from sorted({f"- {_run_with(outcome)}" for outcome in found})
+    yield ""
+    yield "## What was seen"
+    yield ""
+    for name, line in contract.items():
+        outcomes = [outcome for outcome in found if outcome["line"] == name]
+        if outcomes:
+            yield f"**{_plain(line.says)}**"
+            yield ""
+            yield from (f"- {_seen(outcome)}" for outcome in outcomes)
+            yield ""
+    if (docs / _CHART).exists():
+        yield "## What it costs"
+        yield ""
+        yield "Drawn by `nox -s bench -- data --chart`, which names the versions in it."
+        yield ""
+        yield f"![Times of the data layer beside those of its peers](/{_CHART})"
+
+
+def _matrix(contract: Any, found: Sequence[Any], peers: Sequence[str]) -> Iterator[str]:
+    yield f"| Line of the contract | {' | '.join(peers)} |"
+    yield f"| --- |{' --- |' * len(peers)}"
+    for name, line in contract.items():
+        cells: list[str] = []
+        for peer in peers:
+            own = [one for one in found if (one["line"], _release(one)) == (name, peer)]
+            has_defect = any(outcome["has_defect"] for outcome in own)
+            cells.append("—" if not own else "no" if has_defect else "yes")
+        yield f"| {_plain(line.says)} | {' | '.join(cells)} |"
+    yield ""
+    yield '"Yes" means that the library does what the line says, "—" that it was not asked, or does no such thing.'
+
+
+def _release(outcome: Any) -> str:
+    return f"{outcome['peer']} {outcome['versions'][outcome['peer']]}"
+
+
+def _run_with(outcome: Any) -> str:
+    return ", ".join(f"{name} {version}" for name, version in outcome["versions"].items())
+
+
+def _seen(outcome: Any) -> str:
+    verdict = "no" if outcome["has_defect"] else "yes"
+    return f"{_release(outcome)}, {verdict}: `` {outcome['observed']} ``"
+
+
+def _plain(text: str) -> str:
+    """Return a text in which no character means anything to Markdown."""
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)

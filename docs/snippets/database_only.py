@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from fastapi_baseline.persistence import (
     Base,
     Database,
+    ReadRepository,
     ReadTransaction,
     Repository,
     Transaction,
@@ -30,8 +31,12 @@ class Lamp(Base, UUIDPrimaryKey):
     name: Mapped[str] = mapped_column(unique=True)
 
 
-class LampRepository(Repository[Lamp]):
-    """Lamps, in the transaction of the caller."""
+class LampReader(ReadRepository[Lamp]):
+    """Lamps, in a transaction that only reads."""
+
+
+class LampRepository(LampReader, Repository[Lamp]):
+    """Lamps, in a transaction that also writes."""
 
 
 # <end-models>
@@ -68,8 +73,7 @@ async def add_lamp(body: LampBody, session: Transaction) -> LampBody:
 @app.get("/lamps")
 async def list_lamps(session: ReadTransaction) -> list[LampBody]:
     """Return lamps by name."""
-    lamps = await LampRepository(session).list(order_by=Lamp.name)
-    return [LampBody(name=lamp.name) for lamp in lamps]
+    return [*await LampReader(session).list(as_=LampBody, order_by=Lamp.name)]
 
 
 # <end-routes>

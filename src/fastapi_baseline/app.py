@@ -160,8 +160,12 @@ def _open_database(app: FastAPI, settings: Settings, *, clock: Clock) -> list[He
         return []
     # Only a service with a database pays for the import of SQLAlchemy.
     from fastapi_baseline.persistence import Database  # noqa: PLC0415
+    from fastapi_baseline.persistence.query.cursor_routes import has_cursor_routes  # noqa: PLC0415
 
     database = Database.from_settings(settings, clock=clock)
+    if has_cursor_routes(app.routes):
+        # A service that cannot page does not start, instead of failing when somebody pages.
+        database.cursor_key()
     database.attach(app)
     return [database]
 

@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     NonNegativeInt,
     PositiveInt,
     SecretStr,
@@ -65,6 +66,12 @@ class _Section(BaseModel):
 class DatabaseSettings(_Section):
     """How connections to the database behave. Durations are seconds or ISO 8601 (`PT5S`)."""
 
+    replica_url: DatabaseUrl | None = None
+    """A copy that what only reads is sent to, with connections of its own (PostgreSQL); what was
+    written a moment ago may not have arrived there."""
+    cursor_key: Annotated[SecretStr, Field(min_length=32)] | None = None
+    """What page cursors are signed with, at least 32 characters, the same in all processes;
+    `staging` and `production` need it if a service pages by cursor."""
     pool_size: PositiveInt = 10
     """Connections kept open per process; processes x (`pool_size` + `max_overflow`) must stay below
     the server's `max_connections`."""

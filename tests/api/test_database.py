@@ -1,12 +1,15 @@
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 import pytest
-from fastapi import FastAPI
-from sqlalchemy import text
+from fastapi import APIRouter, Depends, FastAPI, Query
+from pydantic import SecretStr
+from sqlalchemy import Integer, text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from fastapi_baseline import ConfigurationError, DatabaseUrl, Settings, create_app, install
-from fastapi_baseline.persistence import Database, ReadTransaction, Transaction
+from fastapi_baseline.persistence import Base, CursorQuery, Database, ReadTransaction, Transaction
 from fastapi_baseline.settings import DatabaseSettings, HealthSettings
 from fastapi_baseline.testing import postgres_server, running
 
@@ -38,7 +41,7 @@ async def test_gives_routes_the_database_of_the_settings(any_database_url: str) 
 
     @app.get("/rows")
     async def read(session: ReadTransaction) -> int | None:
-        return await session.scalar(text("SELECT n FROM rows_of_test"))
+        return await session.scalar(text("SELECT n FROM rows_of_test").columns(n=Integer))
 
     async with running(app) as client:
         await client.put("/rows")
@@ -54,7 +57,7 @@ async def test_serves_the_database_of_an_application_that_it_is_installed_into(
 
     @app.get("/one")
     async def read(session: ReadTransaction) -> int | None:
-        return await session.scalar(text("SELECT 1"))
+        return await session.scalar(text("SELECT 1").columns(n=Integer))
 
     async with running(app) as client:
         assert (await client.get("/one")).json() == 1
@@ -67,7 +70,7 @@ async def test_lives_and_is_not_ready_while_its_database_is_away() -> None:
 
         @app.get("/one")
         async def read(session: ReadTransaction) -> int | None:
-            return await session.scalar(text("SELECT 1"))
+            return await session.scalar(text("SELECT 1").columns(n=Integer))
 
         async with running(app) as client:
             before = await client.get("/one")
@@ -99,3 +102,54 @@ def test_has_no_database_unless_the_settings_name_one() -> None:
     app = create_app(Settings(), configure_logging=False)
 
     assert not isinstance(getattr(app.state, "database", None), Database)
+
+
+class Post(Base):
+    __tablename__ = "api_post"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class PostScroll(CursorQuery[Post], sort=(Post.id,)):
+    pass
+
+
+def _with_cursors() -> FastAPI:
+    app = FastAPI()
+    router = APIRouter(prefix="/posts")
+
+    def asked(query: Annotated[PostScroll, Query()]) -> PostScroll:
+        return query
+
+    @router.get("")
+    async def scroll(query: Annotated[PostScroll, Depends(asked)]) -> int:
+        return query.limit
+
+    app.include_router(router)
+    return app
+
+
+def test_refuses_to_start_in_production_without_a_key_for_its_cursors(tmp_path: Path) -> None:
+    settings = Settings(
+        environment="production", database_url=DatabaseUrl(f"sqlite:///{tmp_path / 'x.db'}")
+    )
+
+    with pytest.raises(ConfigurationError, match="DATABASE__CURSOR_KEY"):
+        install(_with_cursors(), settings)
+
+
+def test_starts_in_production_without_a_key_if_nothing_goes_by_cursor(tmp_path: Path) -> None:
+    settings = Settings(
+        environment="production", database_url=DatabaseUrl(f"sqlite:///{tmp_path / 'x.db'}")
+    )
+
+    install(FastAPI(), settings)
+
+
+def test_starts_in_production_with_a_key_for_its_cursors(tmp_path: Path) -> None:
+    settings = Settings(
+        environment="production",
+        database_url=DatabaseUrl(f"sqlite:///{tmp_path / 'x.db'}"),
+        database=DatabaseSettings(cursor_key=SecretStr("0123456789abcdef" * 2)),
+    )
+
+    install(_with_cursors(), settings)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from httpx2 import Client
 
+from fastapi_baseline import persistence
 from fastapi_baseline.testing import ServerProcess, uvicorn_server
 
 ROOT = Path(__file__).parents[2]
@@ -27,11 +28,15 @@ def serving(
         yield client, server
 
 
-def readme_service() -> str:
-    """Return the service that the README shows."""
+def readme_code() -> tuple[str, str]:
+    """Return the service that the README shows, and the data layer at a glance."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (source,) = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return source
+    service, data_layer = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return service, data_layer
+
+
+def readme_service() -> str:
+    return readme_code()[0]
 
 
 def test_the_service_in_the_readme_has_20_lines() -> None:
@@ -55,6 +60,12 @@ def test_the_service_in_the_readme_does_what_it_says(tmp_path: Path) -> None:
     assert second.headers["content-type"] == PROBLEM
     assert [error["pointer"] for error in second.json()["errors"]] == ["#/title"]
     assert listed.json() == [{"title": "Buy milk"}]
+
+
+def test_the_readme_shows_the_snippet_that_is_run() -> None:
+    snippet = (ROOT / "docs/snippets/data_layer.py").read_text(encoding="utf-8")
+
+    assert readme_code()[1] in snippet
 
 
 def test_installing_adds_ours_and_keeps_theirs() -> None:
@@ -139,17 +150,36 @@ def test_errors_are_mapped_as_the_guide_says() -> None:
     ]
 
 
-def test_the_tests_of_the_guide_pass(tmp_path: Path) -> None:
+def test_the_tests_of_the_guides_pass(tmp_path: Path) -> None:
+    snippets = sorted(
+        path.name
+        for path in (ROOT / "docs/snippets").glob("*.py")
+        if "def test_" in path.read_text(encoding="utf-8")
+    )
+
     result = subprocess.run(
-        (sys.executable, "-m", "pytest", f"--basetemp={tmp_path / 'base'}", "service_tests.py"),
+        (sys.executable, "-m", "pytest", f"--basetemp={tmp_path / 'base'}", *snippets),
         capture_output=True,
         check=False,
         cwd=ROOT / "docs/snippets",
         text=True,
     )
 
+    assert len(snippets) >= 10
     assert result.returncode == 0, result.stdout
-    assert "2 passed" in result.stdout
+
+
+def test_the_reference_has_every_name_of_the_data_layer() -> None:
+    page = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
+    errors = {name for name in persistence.__all__ if name.endswith("Error")}
+
+    missing = [
+        name
+        for name in persistence.__all__
+        if name not in errors and not re.search(rf"^\.\. auto\w+:: .*\.{name}$", page, re.MULTILINE)
+    ]
+
+    assert missing == []
 
 
 def test_every_snippet_is_shown_on_a_page() -> None:

@@ -11,6 +11,8 @@ MODULES = {
 }
 LONGEST_MODULE = 500
 LONGEST_FUNCTION = 60
+# What is read at one sight: without docstrings, blank lines and the overloads for checkers.
+LONGEST_CLASS = 100
 FORBIDDEN_NAMES = {"base", "common", "core", "helpers", "manager", "utils"}
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -95,6 +97,33 @@ def test_modules_and_functions_stay_small(path: Path) -> None:
 
     assert lines <= LONGEST_MODULE
     assert long_functions == []
+
+
+@pytest.mark.parametrize("path", MODULES.values(), ids=MODULES.keys())
+def test_public_classes_are_read_at_one_sight(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+
+    long_classes = {
+        node.name: length
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        if (length := _lines_of_code(node, lines)) > LONGEST_CLASS
+    }
+
+    assert long_classes == {}
+
+
+def _lines_of_code(node: ast.ClassDef, lines: list[str]) -> int:
+    passed_over: set[int] = set()
+    for part in ast.walk(node):
+        if not isinstance(part, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if ast.get_docstring(part):
+            passed_over |= {*range(part.body[0].lineno, (part.body[0].end_lineno or 0) + 1)}
+        if not isinstance(part, ast.ClassDef) and _is_overload(part):
+            passed_over |= {*range(part.decorator_list[0].lineno, (part.end_lineno or 0) + 1)}
+    numbers = range(node.lineno, (node.end_lineno or 0) + 1)
+    return sum(bool(lines[n - 1].strip()) for n in numbers if n not in passed_over)
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:

@@ -97,7 +97,7 @@ def test_every_rule_that_is_switched_off_has_a_reason() -> None:
 
 
 def test_a_suppression_names_its_rule() -> None:
-    bare = re.compile(r"#\s*(noqa(?!:)|type:\s*ignore|pyright:\s*ignore(?!\[))")
+    bare = re.compile(r"#\s*(noqa(?!:)|type:\s*ignore(?!\[)|pyright:\s*ignore(?!\[))")
 
     found = [
         f"{path}:{number}"

@@ -17,70 +17,224 @@ with optional("sqlalchemy", "greenlet", extra="persistence"):
     importlib.import_module("sqlalchemy")
 
 if TYPE_CHECKING:
-    from fastapi_baseline.persistence.database import Database
+    from fastapi_baseline.persistence.database import (
+        Database,
+    )
     from fastapi_baseline.persistence.errors import (
         CheckViolationError,
+        CommitInTransactionError,
         DatabaseUnavailableError,
         ExclusionViolationError,
         ForeignKeyViolationError,
+        HiddenColumnError,
+        InvalidCursorError,
+        InvalidKeyError,
         InvalidTextError,
         LockTimeoutError,
+        NotADependencyError,
         NotNullViolationError,
         PoolTimeoutError,
+        ReadOnlyColumnError,
         ReadOnlyTransactionError,
         SerializationFailureError,
         StaleEntityError,
         StatementTimeoutError,
         TransactionAbortedError,
+        UnconditionedWriteError,
         UniqueViolationError,
         UnknownAttributeError,
         ValueOutOfRangeError,
         ValueTooLongError,
+        VersionMismatchError,
     )
-    from fastapi_baseline.persistence.models import Base, Timestamps, UTCDateTime, UUIDPrimaryKey
-    from fastapi_baseline.persistence.page import Page
-    from fastapi_baseline.persistence.repository import Repository
-    from fastapi_baseline.persistence.transaction import ReadTransaction, Transaction
+    from fastapi_baseline.persistence.loading import LoadPlans
+    from fastapi_baseline.persistence.models import (
+        Authorship,
+        Base,
+        Timestamps,
+        UTCDateTime,
+        UUIDPrimaryKey,
+        Versioned,
+    )
+    from fastapi_baseline.persistence.paging.pages import (
+        CursorPage,
+        Page,
+        Slice,
+    )
+    from fastapi_baseline.persistence.paging.totals import (
+        Total,
+    )
+    from fastapi_baseline.persistence.policy import (
+        Policy,
+    )
+    from fastapi_baseline.persistence.query.criteria import (
+        Criteria,
+        CursorQuery,
+        ListQuery,
+    )
+    from fastapi_baseline.persistence.query.operators import (
+        In,
+        IsNull,
+        Range,
+        Text,
+        on,
+        parameter,
+        via,
+    )
+    from fastapi_baseline.persistence.reading.locking import (
+        Lock,
+    )
+    from fastapi_baseline.persistence.reading.ordering import (
+        order_index,
+    )
+    from fastapi_baseline.persistence.repository import (
+        ReadRepository,
+        Repository,
+    )
+    from fastapi_baseline.persistence.sessions.retries import Backoff
+    from fastapi_baseline.persistence.sessions.session import (
+        ReadSession,
+        WriteSession,
+    )
+    from fastapi_baseline.persistence.sessions.session_factory import Isolation
+    from fastapi_baseline.persistence.specification import (
+        Spec,
+        related,
+    )
+    from fastapi_baseline.persistence.transaction import (
+        ReadTransaction,
+        StreamTransaction,
+        Transaction,
+    )
+    from fastapi_baseline.persistence.writing.preconditions import (
+        IfMatch,
+        OptionalIfMatch,
+        Precondition,
+        etag_of,
+    )
+    from fastapi_baseline.persistence.writing.soft_delete import (
+        SoftDelete,
+        unique_while_present,
+    )
+    from fastapi_baseline.persistence.writing.upsert import (
+        Upserted,
+    )
 
 __all__ = [
+    "Authorship",
+    "Backoff",
     "Base",
     "CheckViolationError",
+    "CommitInTransactionError",
+    "Criteria",
+    "CursorPage",
+    "CursorQuery",
     "Database",
     "DatabaseUnavailableError",
     "ExclusionViolationError",
     "ForeignKeyViolationError",
+    "HiddenColumnError",
+    "IfMatch",
+    "In",
+    "InvalidCursorError",
+    "InvalidKeyError",
     "InvalidTextError",
+    "IsNull",
+    "Isolation",
+    "ListQuery",
+    "LoadPlans",
+    "Lock",
     "LockTimeoutError",
+    "NotADependencyError",
     "NotNullViolationError",
+    "OptionalIfMatch",
     "Page",
+    "Policy",
     "PoolTimeoutError",
+    "Precondition",
+    "Range",
+    "ReadOnlyColumnError",
     "ReadOnlyTransactionError",
+    "ReadRepository",
+    "ReadSession",
     "ReadTransaction",
     "Repository",
     "SerializationFailureError",
+    "Slice",
+    "SoftDelete",
+    "Spec",
     "StaleEntityError",
     "StatementTimeoutError",
+    "StreamTransaction",
+    "Text",
     "Timestamps",
+    "Total",
     "Transaction",
     "TransactionAbortedError",
     "UTCDateTime",
     "UUIDPrimaryKey",
+    "UnconditionedWriteError",
     "UniqueViolationError",
     "UnknownAttributeError",
+    "Upserted",
     "ValueOutOfRangeError",
     "ValueTooLongError",
+    "VersionMismatchError",
+    "Versioned",
+    "WriteSession",
+    "etag_of",
+    "on",
+    "order_index",
+    "parameter",
+    "related",
+    "unique_while_present",
+    "via",
 ]
 
 _HOMES = {
+    "Authorship": "models",
+    "Backoff": "sessions.retries",
     "Base": "models",
+    "Criteria": "query.criteria",
+    "CursorPage": "paging.pages",
+    "CursorQuery": "query.criteria",
     "Database": "database",
-    "Page": "page",
+    "IfMatch": "writing.preconditions",
+    "In": "query.operators",
+    "IsNull": "query.operators",
+    "Isolation": "sessions.session_factory",
+    "ListQuery": "query.criteria",
+    "LoadPlans": "loading",
+    "Lock": "reading.locking",
+    "OptionalIfMatch": "writing.preconditions",
+    "Page": "paging.pages",
+    "Policy": "policy",
+    "Precondition": "writing.preconditions",
+    "Range": "query.operators",
+    "ReadRepository": "repository",
+    "ReadSession": "sessions.session",
     "ReadTransaction": "transaction",
     "Repository": "repository",
+    "Slice": "paging.pages",
+    "SoftDelete": "writing.soft_delete",
+    "Spec": "specification",
+    "StreamTransaction": "transaction",
+    "Text": "query.operators",
     "Timestamps": "models",
+    "Total": "paging.totals",
     "Transaction": "transaction",
     "UTCDateTime": "models",
     "UUIDPrimaryKey": "models",
+    "Upserted": "writing.upsert",
+    "Versioned": "models",
+    "WriteSession": "sessions.session",
+    "etag_of": "writing.preconditions",
+    "on": "query.operators",
+    "order_index": "reading.ordering",
+    "parameter": "query.operators",
+    "related": "specification",
+    "unique_while_present": "writing.soft_delete",
+    "via": "query.operators",
 }
 
 __getattr__, __dir__ = export_lazily(

@@ -18,9 +18,21 @@
     └── SerializationFailureError     it collided with another transaction; a retry may succeed
     DeadlineExceededError
     └── StatementTimeoutError         a statement took longer than it may
+    InvalidRequestError
+    └── InvalidCursorError            a page cursor is damaged, or belongs to another list
+    ForbiddenError
+    ├── HiddenColumnError             a policy hides a column that was asked by
+    └── ReadOnlyColumnError           a policy keeps a column from being set
+    PreconditionFailedError
+    └── VersionMismatchError          it has another version than the asker expected
+    ConfigurationError
+    └── NotADependencyError           a query was given to `Depends()`
     BaselineError                     defects of the service, answered with 500
+    ├── CommitInTransactionError      a commit inside of a transaction that commits itself
+    ├── UnconditionedWriteError       a write to all rows that does not say so
     ├── TransactionAbortedError       a failed statement was passed over, so nothing was stored
     ├── ReadOnlyTransactionError      a write in a `ReadTransaction`
+    ├── InvalidKeyError               a primary key of other values than its columns have
     └── UnknownAttributeError         a repository was asked to set what the model does not have
 
 The error of the driver is their `__cause__`. Statements that are wrong in themselves stay what
@@ -33,9 +45,13 @@ from typing import ClassVar
 
 from fastapi_baseline.errors import (
     BaselineError,
+    ConfigurationError,
     ConflictError,
     DeadlineExceededError,
     FieldError,
+    ForbiddenError,
+    InvalidRequestError,
+    PreconditionFailedError,
     UnavailableError,
     UnprocessableError,
 )
@@ -160,6 +176,51 @@ class StatementTimeoutError(DeadlineExceededError):
     default_message = "The database took too long."
 
 
+class InvalidCursorError(InvalidRequestError):
+    """A page cursor is damaged, or was made for another order, filter or asker."""
+
+    code = "invalid_cursor"
+    default_message = "The cursor does not belong to this list: start again without it."
+
+
+class HiddenColumnError(ForbiddenError):
+    """Rows were to be filtered, sorted or shown by a column that a policy hides."""
+
+    code = "hidden_column"
+    default_message = "This cannot be asked for."
+
+
+class ReadOnlyColumnError(ForbiddenError):
+    """A column was to be set that a policy keeps; `fields` names it."""
+
+    code = "read_only_column"
+    default_message = "A value cannot be set."
+
+
+class VersionMismatchError(PreconditionFailedError):
+    """The entity has another version than the one that was expected (RFC 9110, section 13.1.1)."""
+
+    code = "version_mismatch"
+
+
+class CommitInTransactionError(BaselineError):
+    """`commit()` was called inside of a transaction that is committed by whoever began it."""
+
+    code = "commit_in_transaction"
+    default_message = (
+        "This transaction commits itself when its block ends, so that nothing is stored by halves: "
+        "leave `commit()` out, use `flush()` to send what is pending, or `on_commit()` to act "
+        "afterwards."
+    )
+
+
+class UnconditionedWriteError(BaselineError):
+    """`update_where` or `delete_where` was called without a condition."""
+
+    code = "unconditioned_write"
+    default_message = "This would change all rows: name a condition, or pass all_rows=True."
+
+
 class TransactionAbortedError(BaselineError):
     """A statement failed, its error was caught, and the transaction went on as if nothing was.
 
@@ -181,7 +242,23 @@ class ReadOnlyTransactionError(BaselineError):
     default_message = "This writes in a read transaction: take a `Transaction` instead."
 
 
+class InvalidKeyError(BaselineError, ValueError):
+    """A repository was given a key of too few or too many values, or of another type."""
+
+    code = "invalid_key"
+
+
 class UnknownAttributeError(BaselineError):
     """A repository was asked to set something that is no settable column of its model."""
 
     code = "unknown_attribute"
+
+
+class NotADependencyError(ConfigurationError, TypeError):
+    """`Depends()` was given a query: it would take the parameters one by one, and ignore the rest.
+
+    So a filter that is misspelt would find every row. FastAPI reads a query as a whole if it is
+    annotated as one: `query: Annotated[OrderQuery, Query()]`.
+    """
+
+    code = "not_a_dependency"

@@ -11,7 +11,14 @@ from fastapi_baseline._exports import export_lazily
 if TYPE_CHECKING:
     from fastapi_baseline.testing.client import LifespanFailedError, create_schema, running
     from fastapi_baseline.testing.clock import ManualClock
+    from fastapi_baseline.testing.database import (
+        Make,
+        ModelFactory,
+        apply_migrations,
+        create_tables,
+    )
     from fastapi_baseline.testing.postgres import PostgresServer, postgres_server
+    from fastapi_baseline.testing.queries import max_queries
     from fastapi_baseline.testing.redis import RedisServer, redis_server
     from fastapi_baseline.testing.server import (
         ServerFailedError,
@@ -23,13 +30,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LifespanFailedError",
+    "Make",
     "ManualClock",
+    "ModelFactory",
     "PostgresServer",
     "RedisServer",
     "ServerFailedError",
     "ServerProcess",
+    "apply_migrations",
     "create_schema",
+    "create_tables",
     "free_port",
+    "max_queries",
     "postgres_server",
     "redis_server",
     "running",
@@ -39,13 +51,18 @@ __all__ = [
 
 _HOMES = {
     "LifespanFailedError": "client",
+    "Make": "database",
     "ManualClock": "clock",
+    "ModelFactory": "database",
     "PostgresServer": "postgres",
     "RedisServer": "redis",
     "ServerFailedError": "server",
     "ServerProcess": "server",
+    "apply_migrations": "database",
     "create_schema": "client",
+    "create_tables": "database",
     "free_port": "server",
+    "max_queries": "queries",
     "postgres_server": "postgres",
     "redis_server": "redis",
     "running": "client",

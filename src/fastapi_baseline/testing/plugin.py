@@ -1,12 +1,16 @@
 """Fixtures for tests that need a real PostgreSQL or Redis; pytest finds them by itself.
 
-Servers start when the first test asks for one, once per run, also with pytest-xdist. Each test has
-a database of its own. `TEST_DATABASE_URL` and `TEST_REDIS_URL` name servers to use instead.
+Servers start when the first test asks for one, once per run, also with pytest-xdist.
+`TEST_DATABASE_URL` and `TEST_REDIS_URL` name servers to use instead. A test has a database of its
+own (`database_url`), or a `session` in one that has its schema already and is never changed: one
+for each worker.
+
+A fixture of the same name in a `conftest.py` takes the place of one of these.
 """
 
 import os
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any  # noqa: TID251 - pytest imports this before all else.
 from urllib.parse import urlsplit
@@ -14,6 +18,10 @@ from urllib.parse import urlsplit
 import pytest
 
 if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+
+    from fastapi_baseline.persistence import WriteSession
+    from fastapi_baseline.testing.database import Make, ModelFactory
     from fastapi_baseline.testing.postgres import PostgresServer
     from fastapi_baseline.testing.redis import RedisServer
     from fastapi_baseline.testing.runs import Run
@@ -31,6 +39,13 @@ def pytest_configure_node(node: Any) -> None:
     if _RUN not in stash:
         stash[_RUN] = Run.start()
     node.workerinput[_INPUT] = str(stash[_RUN].folder)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Add the fixtures that run in an event loop, as the plugin that gives it wants them."""
+    from fastapi_baseline.testing import async_fixtures  # noqa: PLC0415 - after that plugin.
+
+    config.pluginmanager.register(async_fixtures, "fastapi_baseline_async_fixtures")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -117,6 +132,86 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
             yield own
     else:
         yield f"{urlsplit(url).scheme or 'sqlite'}:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture(scope="session")
+def database_metadata() -> "MetaData":
+    """Give the tables of `worker_database_url`: those of the library's `Base`.
+
+    Override it for models with another base.
+    """
+    from fastapi_baseline.persistence import Base  # noqa: PLC0415 - as above.
+
+    return Base.metadata
+
+
+@pytest.fixture(scope="session")
+def database_schema(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Give what makes the schema in an empty database; it is called with the URL, once per worker.
+
+    By default it creates the tables of `database_metadata`. Override it to migrate instead: return
+    `fastapi_baseline.testing.apply_migrations`.
+    """
+    from fastapi_baseline.testing.database import create_tables  # noqa: PLC0415 - as above.
+
+    metadata: MetaData = request.getfixturevalue("database_metadata")
+    return lambda url: create_tables(url, metadata=metadata)
+
+
+@pytest.fixture(scope="session")
+def worker_database_url(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    database_schema: Callable[[str], None],
+) -> Iterator[str]:
+    """Give the URL of a database that has its schema; the tests of one worker share it.
+
+    It is where `database_url` is, and dropped after the last test. A test leaves nothing in it:
+    that is what `session` is for.
+    """
+    url = _own_database_url()
+    if url.startswith("postgres"):
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        with _usage_errors(), server.database() as own:
+            database_schema(own)
+            yield own
+    else:
+        folder = tmp_path_factory.mktemp("database")
+        own = f"{urlsplit(url).scheme or 'sqlite'}:///{folder / 'worker.db'}"
+        database_schema(own)
+        yield own
+
+
+@pytest.fixture
+def model_factories() -> "Mapping[type, ModelFactory]":
+    """Give what `make` makes entities with, by model: `{Item: make_item}`. Override it.
+
+    A factory is called with the values that the test asks for, and adds those that it does not care
+    about. It may be a coroutine function. A model without one is called itself.
+    """
+    return {}
+
+
+@pytest.fixture
+def make(session: "WriteSession", model_factories: "Mapping[type, ModelFactory]") -> "Make":
+    """Give what makes entities that are stored, and undone after the test.
+
+    So: `item = await make(Item, name="x")`, or `items = await make.many(3, Item)`.
+    """
+    from fastapi_baseline.testing.database import Make  # noqa: PLC0415 - as above.
+
+    return Make(session, model_factories)
+
+
+@pytest.fixture
+def max_queries() -> "Callable[..., AbstractContextManager[list[str]]]":
+    """Give what limits the statements that a block sends, and shows them if there are more.
+
+    So: `with max_queries(3): ...`; see `fastapi_baseline.testing.max_queries`.
+    """
+    from fastapi_baseline.testing.queries import max_queries  # noqa: PLC0415 - as above.
+
+    return max_queries
 
 
 @pytest.fixture(scope="session")

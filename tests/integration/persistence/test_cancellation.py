@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fastapi_baseline.persistence import Base, Database, UUIDPrimaryKey
-from fastapi_baseline.persistence.url import is_memory
+from fastapi_baseline.persistence.engines.url import is_memory
 
 _COUNT = 120
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
-from sqlalchemy import event, select, text
+from sqlalchemy import Text, event, select, text
 from sqlalchemy.exc import DBAPIError
 
 from fastapi_baseline import Settings
@@ -132,7 +132,7 @@ async def test_sessions_have_their_names_and_limits(any_postgres_url: str) -> No
 
     async with database.read_transaction() as session:
         values = {
-            name: await session.scalar(text(f"SHOW {name}"))
+            name: await session.scalar(text(f"SHOW {name}").columns(value=Text))
             for name in (
                 "statement_timeout",
                 "lock_timeout",
@@ -140,7 +140,7 @@ async def test_sessions_have_their_names_and_limits(any_postgres_url: str) -> No
                 "transaction_read_only",
             )
         }
-        name = await session.scalar(text("SHOW application_name"))
+        name = await session.scalar(text("SHOW application_name").columns(value=Text))
     async with database.transaction() as session:
         is_read_only = await session.scalar(text("SHOW transaction_read_only"))
 

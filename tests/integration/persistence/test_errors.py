@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, MultipleResultsFound
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from fastapi_baseline.errors import BaselineError, FieldError, NotFoundError
@@ -256,7 +257,7 @@ async def test_refuses_half_of_a_surrogate_pair(database: Database, tenant: Tena
 
 
 async def test_refuses_a_limit_that_no_database_can_hold(database: Database) -> None:
-    async with database.read_transaction() as session:
+    async with database.transaction() as session:
         with pytest.raises(ValueOutOfRangeError):
             await OfferRepository(session).list(limit=2**70)
         await session.rollback()
@@ -319,7 +320,7 @@ async def test_one_that_should_be_there_is_not_found(database: Database) -> None
 async def test_a_read_transaction_refuses_to_write(database: Database) -> None:
     with pytest.raises(ReadOnlyTransactionError):
         async with database.read_transaction() as session:
-            session.add(Tenant(name="Acme"))
+            cast("AsyncSession", session).add(Tenant(name="Acme"))
 
     async with database.read_transaction() as session:
         assert await session.scalar(select(func.count()).select_from(Tenant)) == 0

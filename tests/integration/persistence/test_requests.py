@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from httpx2 import AsyncClient, Response
-from sqlalchemy import text
+from sqlalchemy import Text, text
 
 from fastapi_baseline.persistence import Database
 from fastapi_baseline.testing import ServerProcess, uvicorn_server
@@ -137,7 +137,8 @@ async def _post(client: AsyncClient, path: str, **body: Any) -> Response:
 async def _names(url: str) -> list[str]:
     database = Database(url)
     async with database.read_transaction() as session:
-        names = (await session.scalars(text("SELECT name FROM note ORDER BY name"))).all()
+        statement = text("SELECT name FROM note ORDER BY name").columns(name=Text)
+        names = (await session.scalars(statement)).all()
     await database.dispose()
     return [*names]
 

@@ -6,8 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import ForeignKey, select, text
+from sqlalchemy import ForeignKey, Integer, select, text
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import NullType
 
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.persistence import (
@@ -18,7 +19,7 @@ from fastapi_baseline.persistence import (
     LockTimeoutError,
     ReadOnlyTransactionError,
 )
-from fastapi_baseline.persistence.sqlite import PromptConnection
+from fastapi_baseline.persistence.engines.sqlite import PromptConnection
 from fastapi_baseline.settings import DatabaseSettings
 
 
@@ -128,7 +129,7 @@ async def test_connections_have_their_settings(file_database: Database) -> None:
     async with file_database.transaction() as writer, file_database.read_transaction() as reader:
         for session in (writer, reader):
             pragmas = {
-                name: await session.scalar(text(f"PRAGMA {name}"))
+                name: await session.scalar(text(f"PRAGMA {name}").columns(value=NullType))
                 for name in ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")
             }
             assert pragmas == {
@@ -150,7 +151,8 @@ async def test_a_read_transaction_cannot_write_and_a_transaction_still_can(
 ) -> None:
     with pytest.raises(ReadOnlyTransactionError):
         async with sqlite_database.read_transaction() as session:
-            await session.execute(text("UPDATE tally SET count = 9"))
+            # As far as types go it reads.
+            await session.execute(text("UPDATE tally SET count = 9 RETURNING 1").columns(n=Integer))
 
     await _increment(sqlite_database)
     assert await _count(sqlite_database) == 1

@@ -1,12 +1,17 @@
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Integer, Table, UniqueConstraint, inspect, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column
 
+from fastapi_baseline.context import RequestContext, request_context
+from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.persistence import Base, Timestamps, UTCDateTime, UUIDPrimaryKey
+from fastapi_baseline.persistence.models import Authorship, Versioned, current_actor
+from fastapi_baseline.persistence.shape import shape_of
 
 _POSTGRESQL, _SQLITE = postgresql.dialect(), sqlite.dialect()
 
@@ -89,3 +94,141 @@ def test_a_moment_is_aware_when_it_is_read() -> None:
 
     assert from_sqlite == from_postgresql == datetime(2026, 1, 1, 12, tzinfo=UTC)
     assert column_type.process_result_value(None, _SQLITE) is None
+
+
+class LogSeal(Base, Versioned, UUIDPrimaryKey, Timestamps, Authorship):
+    mark: Mapped[str]
+
+
+class LogStamp(UUIDPrimaryKey, Versioned, Base):
+    mark: Mapped[str]
+    __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012
+
+
+class LogLabel(Base, UUIDPrimaryKey, Versioned):
+    kind: Mapped[str]
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "plain"}  # noqa: RUF012
+
+
+class LogTag(LogLabel):
+    __tablename__ = "log_tag"
+    id: Mapped[UUID] = mapped_column(ForeignKey("log_label.id"), primary_key=True)
+    __mapper_args__ = {"polymorphic_identity": "tag"}  # noqa: RUF012
+
+
+@pytest.mark.parametrize("model", [LogSeal, LogStamp, LogLabel, LogTag])
+def test_versions_are_counted_wherever_the_mixin_stands(model: type[Any]) -> None:
+    mapper: Mapper[Any] = inspect(model)
+
+    assert mapper.version_id_col is not None
+    assert mapper.version_id_col.name == "version"
+    assert shape_of(model).version is model.version
+
+
+def test_versions_are_counted_on_any_base_and_in_any_order() -> None:
+    class Foreign(DeclarativeBase):
+        __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012
+
+    class First(Versioned, Foreign):
+        __tablename__ = "first"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Last(Foreign, Versioned):
+        __tablename__ = "last"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    columns = [inspect(model).version_id_col for model in (First, Last)]
+
+    assert columns == [First.__table__.c.version, Last.__table__.c.version]
+
+
+def test_refuses_to_count_versions_twice() -> None:
+    class Foreign(DeclarativeBase):
+        pass
+
+    with pytest.raises(ConfigurationError, match="Twice counts its versions in another column"):
+
+        class Twice(  # pyright: ignore[reportUnusedClass] -- it cannot be made
+            Foreign, Versioned
+        ):
+            __tablename__ = "twice"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            edition: Mapped[int] = mapped_column()
+            __mapper_args__ = {"version_id_col": edition}  # noqa: RUF012
+
+
+def test_refuses_a_table_that_cannot_count_versions() -> None:
+    class Foreign(DeclarativeBase):
+        pass
+
+    with pytest.raises(ConfigurationError, match="Ready has no column for its versions"):
+
+        class Ready(  # pyright: ignore[reportUnusedClass] -- it cannot be made
+            Foreign, Versioned
+        ):
+            __table__ = Table(
+                "ready",
+                Foreign.metadata,
+                Column("id", Integer, primary_key=True),
+                Column("version", Integer),
+            )
+
+
+def test_an_update_without_the_unit_of_work_counts_the_version_too() -> None:
+    statement = str(update(LogSeal).values(mark="x"))
+
+    assert "version=(log_seal.version + :version_1)" in statement
+    assert "updated_by=:updated_by" in statement
+
+
+@pytest.mark.parametrize("model", [LogSeal, LogLabel, LogTag])
+def test_what_the_database_computes_comes_back_with_the_statement(model: type[Any]) -> None:
+    mapper: Mapper[Any] = inspect(model)
+
+    assert mapper.eager_defaults is True
+
+
+def test_a_model_may_leave_what_the_database_computes_for_later() -> None:
+    assert inspect(LogStamp).eager_defaults is False
+
+
+def test_what_is_stamped_comes_last() -> None:
+    names = [column.name for column in LogSeal.__table__.columns]
+
+    assert names == [
+        "id",
+        "mark",
+        "created_at",
+        "updated_at",
+        "created_by",
+        "updated_by",
+        "version",
+    ]
+
+
+def test_nobody_acts_outside_of_a_request() -> None:
+    assert current_actor() is None
+
+
+@pytest.mark.parametrize(("principal", "actor"), [(None, None), ("ann", "ann"), (7, "7")])
+def test_who_sent_the_request_acts(principal: object, actor: str | None) -> None:
+    token = request_context.set(RequestContext(request_id="1", principal=principal))
+    found = current_actor()
+    request_context.reset(token)
+
+    assert found == actor
+
+
+class NamedVehicle(Base):
+    __tablename__ = "vehicle_by_another_name"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    __mapper_args__ = {"polymorphic_on": "kind"}  # noqa: RUF012 -- SQLAlchemy declares its type
+
+
+class NamedBicycle(NamedVehicle):
+    __mapper_args__ = {"polymorphic_identity": "bicycle"}  # noqa: RUF012 -- likewise
+
+
+def test_a_model_shares_the_table_of_its_parent_also_if_that_was_named() -> None:
+    assert NamedBicycle.__table__ is NamedVehicle.__table__

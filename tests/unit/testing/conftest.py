@@ -3,6 +3,11 @@ from collections.abc import Callable
 
 import pytest
 
+# Loaded before any test: pytester forgets the modules that a test has loaded first, and these do
+# not survive to be loaded twice.
+for _driver in ("asyncpg", "psycopg"):
+    importlib.import_module(_driver)
+
 
 @pytest.fixture
 def ask_redis() -> Callable[..., object]:

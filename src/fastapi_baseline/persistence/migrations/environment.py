@@ -16,13 +16,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from fastapi_baseline.discovery import find_domains, package_of
 from fastapi_baseline.errors import ConfigurationError
-from fastapi_baseline.persistence import postgres, sqlite
-from fastapi_baseline.persistence.engine import listen_to_connections
+from fastapi_baseline.persistence.engines import postgres, sqlite
+from fastapi_baseline.persistence.engines.engine import listen_to_connections
+from fastapi_baseline.persistence.engines.url import is_memory, parse_url
 from fastapi_baseline.persistence.migrations.defaults import defaults_differ
 from fastapi_baseline.persistence.migrations.errors import MigrationError
 from fastapi_baseline.persistence.models import Base, UTCDateTime
 from fastapi_baseline.persistence.translation import translate
-from fastapi_baseline.persistence.url import is_memory, parse_url
 from fastapi_baseline.settings import Settings
 
 RUN_ATTRIBUTE = "fastapi_baseline"

@@ -91,8 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _import(stream: BufferedReader, *, size: int, report: Report) -> None:
     database = Database.from_settings(Settings.load())
     try:
-        async with database.read_transaction() as session:
-            connection = await session.connection()
+        async with database.read_engine.connect() as connection:
             if not await connection.run_sync(_has_table):
                 raise ImportFailedError(
                     "the database has no table for patients: run 'baseline db upgrade' first"

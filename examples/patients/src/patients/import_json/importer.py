@@ -134,7 +134,7 @@ async def _store(candidates: list[Candidate], *, database: Database) -> list[Ent
                 taken |= {new.id} if new.id is not None else set()
                 rows.append(new.model_dump() | {"id": new.id or make_id()})
         if rows:
-            await patients.insert(rows)
+            await patients.copy_many(rows)
     return refused
 
 

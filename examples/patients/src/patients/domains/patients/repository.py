@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi_baseline.persistence import Repository
-from sqlalchemy import ColumnElement, Row, Select, Text, cast, false, func, insert, or_, select
+from fastapi_baseline.persistence import ReadRepository, Repository
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, false, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from patients.domains.patients.javascript import to_lower_case, to_number
@@ -48,8 +48,8 @@ class Found:
     total: int | None = None
 
 
-class PatientRepository(Repository[Patient]):
-    """Patients, in the transaction of the caller."""
+class PatientReader(ReadRepository[Patient]):
+    """Patients, in a transaction that only reads."""
 
     async def search(self, query: PatientQuery) -> Found:
         """Return the patients that a query asks for.
@@ -57,11 +57,11 @@ class PatientRepository(Repository[Patient]):
         They are plain values and not entities: a list of thousands is read several times as fast.
         """
         where = [*map(_condition, query.conditions), *_containing(query.text)]
-        statement = self._select().where(*where).order_by(*_order(query))
+        statement = self.select().where(*where).order_by(*_order(query))
         if query.window is None:
             rows = await self.session.execute(statement.with_only_columns(*_COLUMNS.values()))
             return Found(patients=[_named(row) for row in rows])
-        total = _counted(where, is_slow=query.reads_every_row, base=self._select())
+        total = _counted(where, is_slow=query.reads_every_row, base=self.select())
         window = query.window
         part = statement.with_only_columns(*_COLUMNS.values(), total)
         rows = (await self.session.execute(part.limit(window.limit).offset(window.offset))).all()
@@ -73,17 +73,17 @@ class PatientRepository(Repository[Patient]):
 
     async def find_by_id(self, patient_id: str) -> Patient | None:
         """Return the patient whose `id` this is, or `None`."""
-        return await self.session.scalar(self._select().where(Patient.id == patient_id))
+        return await self.find_one(self.select().where(Patient.id == patient_id))
+
+
+class PatientRepository(PatientReader, Repository[Patient]):
+    """Patients, in a transaction that also writes."""
 
     async def stored(self, attribute: PatientField, values: Iterable[str]) -> dict[str, Patient]:
         """Return the patients that have one of these values in a field that is unique."""
         column = _COLUMNS[attribute]
-        found = await self.session.scalars(self._select().where(column.in_(values)))
+        found = await self.list(column.in_(values))
         return {getattr(patient, column.key): patient for patient in found}
-
-    async def insert(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Add many patients in the order given, without reading them back."""
-        await self.session.execute(insert(Patient), rows)
 
 
 def _counted(

@@ -18,7 +18,7 @@ from patients.domains.patients.links import link_header
 from patients.domains.patients.models import Patient
 from patients.domains.patients.parameters import PARAMETERS
 from patients.domains.patients.query import PatientQuery, parse_query
-from patients.domains.patients.repository import PatientRepository
+from patients.domains.patients.repository import PatientReader, PatientRepository
 from patients.domains.patients.schemas import PatientIn, PatientOut
 from patients.domains.patients.service import PatientService
 
@@ -45,11 +45,11 @@ router = APIRouter(
 )
 
 
-async def _reading(session: ReadTransaction) -> PatientService:
-    return PatientService(PatientRepository(session))
+async def _read(session: ReadTransaction) -> PatientReader:
+    return PatientReader(session)
 
 
-async def _writing(session: Transaction) -> PatientService:
+async def _serve(session: Transaction) -> PatientService:
     return PatientService(PatientRepository(session))
 
 
@@ -57,8 +57,8 @@ async def _query(request: Request) -> PatientQuery:
     return parse_query(request.url.query)
 
 
-PatientsToRead = Annotated[PatientService, Depends(_reading)]
-Patients = Annotated[PatientService, Depends(_writing)]
+PatientsToRead = Annotated[PatientReader, Depends(_read)]
+Patients = Annotated[PatientService, Depends(_serve)]
 Query = Annotated[PatientQuery, Depends(_query)]
 PatientId = Annotated[str, Path(description="The `id`, not the `patientID`", examples=["bdc67"])]
 
@@ -97,9 +97,10 @@ async def list_patients(query: Query, patients: PatientsToRead, request: Request
 )
 async def get_patient(patient_id: PatientId, patients: PatientsToRead) -> Patient:
     """Return one patient."""
-    if "\0" in patient_id:
-        raise NotFoundError
-    return await patients.get(patient_id)
+    patient = None if "\0" in patient_id else await patients.find_by_id(patient_id)
+    if patient is None:
+        raise NotFoundError("There is no patient with this id.")
+    return patient
 
 
 @router.post(

@@ -3,11 +3,8 @@
 import secrets
 from collections.abc import Callable
 
-from fastapi_baseline.errors import NotFoundError
-
 from patients.domains.patients.models import Patient
-from patients.domains.patients.query import PatientQuery
-from patients.domains.patients.repository import Found, PatientRepository
+from patients.domains.patients.repository import PatientRepository
 from patients.domains.patients.schemas import PatientIn
 
 # 72 random bits: twelve characters, and no second one of the same in the life of the service.
@@ -27,17 +24,6 @@ class PatientService:
     ) -> None:
         self._patients = patients
         self._make_id = make_id
-
-    async def search(self, query: PatientQuery) -> Found:
-        """Return the patients that a query asks for."""
-        return await self._patients.search(query)
-
-    async def get(self, patient_id: str) -> Patient:
-        """Return the patient whose `id` this is; raise `NotFoundError` if there is none."""
-        patient = await self._patients.find_by_id(patient_id)
-        if patient is None:
-            raise NotFoundError("There is no patient with this id.")
-        return patient
 
     async def register(self, new: PatientIn) -> Patient:
         """Add a patient; raise `UniqueViolationError` if the `patient_id` or the `id` is taken."""

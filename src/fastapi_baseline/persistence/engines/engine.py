@@ -1,5 +1,6 @@
 """The engines of a database: one for transactions that write, one for those that only read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fastapi_baseline.clock import Clock
-from fastapi_baseline.errors import BaselineError, ConfigurationError
-from fastapi_baseline.persistence import postgres, sqlite
+from fastapi_baseline.errors import BaselineError, ConfigurationError, MissingExtraError
+from fastapi_baseline.persistence.engines import postgres, sqlite
+from fastapi_baseline.persistence.engines.url import is_memory, parse_url
 from fastapi_baseline.persistence.errors import (
     DatabaseUnavailableError,
     InvalidTextError,
@@ -19,8 +21,7 @@ from fastapi_baseline.persistence.errors import (
     TransactionAbortedError,
     ValueOutOfRangeError,
 )
-from fastapi_baseline.persistence.models import CLOCK_OPTION
-from fastapi_baseline.persistence.url import is_memory
+from fastapi_baseline.persistence.models import ACTOR_OPTION, CLOCK_OPTION
 from fastapi_baseline.settings import DatabaseSettings
 
 # What drivers let through as it is; the first that fits counts, and a timeout is an OSError.
@@ -44,6 +45,7 @@ class Engines:
 
     writer: AsyncEngine
     reader: AsyncEngine
+    has_replica: bool = False
     anchor: sqlite.MemoryAnchor | None = None
 
     async def dispose(self) -> None:
@@ -57,21 +59,29 @@ class Engines:
 
 
 def create_engines(
-    url: URL, settings: DatabaseSettings, *, clock: Clock, application_name: str
+    url: URL,
+    settings: DatabaseSettings,
+    *,
+    clock: Clock,
+    actor: Callable[[], str | None],
+    application_name: str,
 ) -> Engines:
     """Return the engines for a URL that `parse_url` made. Nothing connects yet.
 
     Raises:
-        ConfigurationError: If a parameter of the URL is wrong.
+        ConfigurationError: If a parameter of a URL is wrong, or the replica is not PostgreSQL's.
     """
+    replica = _replica_url(url, settings)
     options: dict[str, Any] = {
         "echo": settings.echo,
         # Values may be personal; they belong neither in errors nor in logs.
         "hide_parameters": not settings.echo,
-        "execution_options": {CLOCK_OPTION: clock},
+        "execution_options": {CLOCK_OPTION: clock, ACTOR_OPTION: actor},
     }
     if url.get_backend_name() == "postgresql":
-        return _postgres_engines(url, settings, options, application_name=application_name)
+        return _postgres_engines(
+            url, replica, settings=settings, options=options, name=application_name
+        )
     options["connect_args"] = {
         "factory": sqlite.PromptConnection,
         "isolation_level": None,
@@ -82,24 +92,59 @@ def create_engines(
     return _file_engines(url, settings, options)
 
 
+def _replica_url(url: URL, settings: DatabaseSettings) -> URL | None:
+    if settings.replica_url is None:
+        return None
+    try:
+        replica = parse_url(settings.replica_url.get_secret_value())
+    except MissingExtraError:
+        raise
+    except ConfigurationError as error:
+        # Without the cause, as there: it may repeat the password.
+        message = error.message.replace("(DATABASE_URL)", "(DATABASE__REPLICA_URL)")
+        raise ConfigurationError(f"DATABASE__REPLICA_URL: {message}") from None
+    backends = {replica.get_backend_name(), url.get_backend_name()}
+    if backends != {"postgresql"}:
+        message = (
+            "DATABASE__REPLICA_URL is set, and only PostgreSQL has replicas: both URLs must be "
+            "postgresql://."
+        )
+        raise ConfigurationError(message)
+    return replica
+
+
 def _postgres_engines(
-    url: URL, settings: DatabaseSettings, options: dict[str, Any], *, application_name: str
+    url: URL,
+    replica: URL | None,
+    *,
+    settings: DatabaseSettings,
+    options: dict[str, Any],
+    name: str,
 ) -> Engines:
-    url, arguments = postgres.connect_arguments(url, settings, application_name=application_name)
-    engine = create_async_engine(
-        url,
-        **options,
-        connect_args=arguments,
-        pool_size=settings.pool_size,
-        max_overflow=settings.max_overflow,
-        pool_timeout=settings.pool_timeout.total_seconds(),
-        pool_recycle=int(settings.pool_recycle.total_seconds()),
-        pool_use_lifo=True,
+    def engine(place: URL) -> AsyncEngine:
+        place, arguments = postgres.connect_arguments(place, settings, application_name=name)
+        made = create_async_engine(
+            place,
+            **options,
+            connect_args=arguments,
+            pool_size=settings.pool_size,
+            max_overflow=settings.max_overflow,
+            pool_timeout=settings.pool_timeout.total_seconds(),
+            pool_recycle=int(settings.pool_recycle.total_seconds()),
+            pool_use_lifo=True,
+        )
+        _listen(made.sync_engine)
+        event.listen(made.sync_engine, "connect", _note_fresh)
+        event.listen(made.sync_engine, "checkout", _ping_on(made.dialect))
+        return made
+
+    writer = engine(url)
+    reader = writer if replica is None else engine(replica)
+    return Engines(
+        writer=writer,
+        reader=reader.execution_options(postgresql_readonly=True),
+        has_replica=replica is not None,
     )
-    _listen(engine.sync_engine)
-    event.listen(engine.sync_engine, "connect", _note_fresh)
-    event.listen(engine.sync_engine, "checkout", _ping_on(engine.dialect))
-    return Engines(writer=engine, reader=engine.execution_options(postgresql_readonly=True))
 
 
 def _file_engines(url: URL, settings: DatabaseSettings, options: dict[str, Any]) -> Engines:
@@ -164,7 +209,7 @@ def _listen(engine: Engine) -> None:
     event.listen(engine, "handle_error", _on_error)
     event.listen(engine, "begin", _forget_failure)
     event.listen(engine, "rollback_savepoint", _forget_savepoint_failure)
-    event.listen(engine, "commit", _refuse_after_failure)
+    event.listen(engine, "commit", refuse_after_failure)
 
 
 def _on_error(context: ExceptionContext) -> Exception | None:
@@ -189,7 +234,13 @@ def _forget_savepoint_failure(connection: Connection, name: str, context: None) 
     _forget_failure(connection)
 
 
-def _refuse_after_failure(connection: Connection) -> None:
+def refuse_after_failure(connection: Connection) -> None:
+    """Refuse to commit what a failed statement was a part of.
+
+    Raises:
+        TransactionAbortedError: If one has failed since the transaction or a savepoint that was
+            rolled back.
+    """
     # PostgreSQL answers the COMMIT of a failed transaction with a rollback and no error, and
     # SQLite commits what came before the failure: two ways to lose half of it unnoticed.
     if connection.info.get(_FAILED):

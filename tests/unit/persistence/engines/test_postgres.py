@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import URL, make_url
 
 from fastapi_baseline.errors import ConfigurationError
-from fastapi_baseline.persistence.postgres import connect_arguments
+from fastapi_baseline.persistence.engines.postgres import connect_arguments
 from fastapi_baseline.settings import DatabaseSettings
 
 _SETTINGS = DatabaseSettings(

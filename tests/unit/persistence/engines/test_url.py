@@ -1,7 +1,7 @@
 import pytest
 
 from fastapi_baseline.errors import ConfigurationError, MissingExtraError
-from fastapi_baseline.persistence.url import is_memory, parse_url
+from fastapi_baseline.persistence.engines.url import is_memory, parse_url
 
 
 def _everything(library: str) -> bool:

@@ -15,7 +15,7 @@ from weakref import WeakSet
 from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
-from fastapi_baseline.persistence.url import is_memory
+from fastapi_baseline.persistence.engines.url import is_memory
 
 READ_ONLY_OPTION = "fastapi_baseline_read_only"
 """The execution option of an engine whose transactions only read."""

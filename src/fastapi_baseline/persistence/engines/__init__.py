@@ -1,0 +1,1 @@
+"""How connections are opened: to PostgreSQL, and to SQLite."""

@@ -1,0 +1,1 @@
+"""How entities are read, one by one and as lists."""

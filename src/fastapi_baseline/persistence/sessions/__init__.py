@@ -1,0 +1,1 @@
+"""Sessions, and the transactions that they are in."""

@@ -1,0 +1,1 @@
+"""How entities are written, one by one and many at once."""
