@@ -6,7 +6,7 @@ the end in both directions, unless an order says otherwise. The primary key is t
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Self, TypeVar, cast
 
 from sqlalchemy import Column, ColumnElement, Index, Label, Select, UnaryExpression
@@ -23,6 +23,12 @@ Order = ColumnElement[Any] | QueryableAttribute[Any]
 """What can be sorted by: an attribute or an expression, or its `.desc()`, `.nulls_first()`, ..."""
 
 SelectT = TypeVar("SelectT", bound=Select[Any])
+
+_Part = tuple[ColumnElement[Any], bool, bool]
+"""An expression, whether it descends, and whether NULL comes first."""
+
+# How many orders are remembered; a service has so many lists, and not one for each request.
+_REMEMBERED = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,17 +63,11 @@ def sort_keys(order_by: Order | Iterable[Order], shape: Shape) -> tuple[SortKey,
     Raises:
         TypeError: If something in it is no expression, such as the name of a column.
     """
-    required = _required_columns(shape.mapper)
-    seen = set[ColumnElement[Any]]()
-    keys: list[SortKey] = []
-    for order in _orders(order_by):
-        for key in _parsed(order, required):
-            if key.expression not in seen:
-                seen.add(key.expression)
-                keys.append(key)
-    descending = keys[-1].descending if keys else False
-    ties = _tie_break(shape.mapper.class_, descending)
-    return (*keys, *(key for key in ties if key.expression not in seen))
+    parts = tuple(part for order in _orders(order_by) for part in _taken_apart(order))
+    # Columns are few and asked for again and again; other expressions are made anew each time.
+    is_plain = all(isinstance(expression, Column) for expression, _, _ in parts)
+    make = _keys_of_columns if is_plain else _keys_of
+    return make(shape.mapper.class_, parts)
 
 
 def order_clauses(keys: Iterable[SortKey]) -> list[ColumnElement[Any]]:
@@ -85,7 +85,7 @@ def ordered(
     own: Sequence[ColumnElement[Any]] = statement._order_by_clauses  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- there is no other way to read it
     keys = sort_keys(_orders(order_by) or own, shape)
     unsorted = statement.order_by(None) if own else statement
-    return unsorted.order_by(*order_clauses(keys)), keys
+    return unsorted.order_by(*_clauses(keys)), keys
 
 
 def order_index(
@@ -138,13 +138,13 @@ def _orders(order_by: Order | Iterable[Order]) -> tuple[Order, ...]:
     return tuple(order_by)
 
 
-def _parsed(order: Order, required: frozenset[ColumnElement[Any]]) -> Iterable[SortKey]:
+def _taken_apart(order: Order) -> Iterable[_Part]:
     """Take an order apart; of modifiers that contradict each other, the outermost counts."""
     whole: Any = order.__clause_element__() if isinstance(order, QueryableAttribute) else order
     if isinstance(whole, (Bundle, OrderByList)):
         # A composite attribute, as it is or with a direction.
         for clause in cast("Sequence[ColumnElement[Any]]", cast("Any", whole).clauses):
-            yield from _parsed(clause, required)
+            yield from _taken_apart(clause)
         return
     element = _element(whole)
     descending: bool | None = None
@@ -156,7 +156,27 @@ def _parsed(order: Order, required: frozenset[ColumnElement[Any]]) -> Iterable[S
         if sense == "nulls" and nulls_first is None:
             nulls_first = value
         element = _element(element.element)
-    yield _key(element, required, descending=descending or False, nulls_first=nulls_first or False)
+    yield element, descending or False, nulls_first or False
+
+
+def _keys_of(model: type[Any], parts: tuple[_Part, ...]) -> tuple[SortKey, ...]:
+    required = _required_columns(shape_of(model).mapper)
+    keys: dict[ColumnElement[Any], SortKey] = {}
+    for expression, descending, nulls_first in parts:
+        if expression not in keys:
+            key = _key(expression, required, descending=descending, nulls_first=nulls_first)
+            keys[expression] = key
+    direction = next(reversed(keys.values())).descending if keys else False
+    ties = _tie_break(model, direction)
+    return (*keys.values(), *(key for key in ties if key.expression not in keys))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _clauses(keys: tuple[SortKey, ...]) -> list[ColumnElement[Any]]:
+    return order_clauses(keys)
+
+
+_keys_of_columns = lru_cache(maxsize=_REMEMBERED)(_keys_of)
 
 
 def _key(

@@ -20,7 +20,8 @@ from types import GenericAlias, MappingProxyType
 from typing import Any, Protocol, TypeVar, cast, overload
 
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy import ColumnElement, Row, Select
+from sqlalchemy import ColumnElement, Row, Select, inspect
+from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.base import ExecutableOption
 
 from fastapi_baseline.persistence.loading import NOTHING_ELSE
@@ -93,20 +94,30 @@ def reader_of(
         ConfigurationError: If the model has no column for a field that the schema requires.
     """
     if as_ is None:
-        return _Entities(plan=plan)
+        return _Entities(plan=plan, options=(*plan, *_nothing_else(model)))
     if plan:
+        entities = _Entities(plan=plan, options=(*plan, *_nothing_else(model)))
         shown = read_columns(model, as_)
-        return _ReadEntities(entities=_Entities(plan=plan), adapter=_adapter_of(as_), shown=shown)
+        return _ReadEntities(entities=entities, adapter=_adapter_of(as_), shown=shown)
     return _schemas_of(model, as_)
+
+
+@cache
+def _nothing_else(model: type[Any]) -> tuple[ExecutableOption, ...]:
+    """Return what keeps relationships from being loaded, if the model has any."""
+    mapper: Mapper[Any] = inspect(model)
+    has_any = any(related.relationships for related in mapper.self_and_descendants)
+    return (NOTHING_ELSE,) if has_any else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entities:
     plan: tuple[ExecutableOption, ...]
+    options: tuple[ExecutableOption, ...]
     shown: Sequence[ColumnElement[Any]] = ()
 
     def columns(self, statement: Select[Any], *beside: Any) -> Select[Any]:
-        loading = statement.options(*self.plan, NOTHING_ELSE)
+        loading = statement.options(*self.options) if self.options else statement
         return loading.add_columns(*beside) if beside else loading
 
     async def read(
