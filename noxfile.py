@@ -339,5 +339,12 @@ def _run_tests_on(session: nox.Session, name: str, *, version: str, resolution: 
     session.run("uv", "pip", "list", "--quiet", "--python", python, external=True)
     # Programs that tests start (ruff, lint-imports, baseline) are those of this environment.
     path = os.pathsep.join((str(folder / "bin"), session.env.get("PATH") or os.defpath))
-    arguments = ("-m", "pytest", "-n", WORKERS, *ELSEWHERE, *(THOROUGHLY if name == "newest" else ()))
+    arguments = (
+        "-m",
+        "pytest",
+        "-n",
+        WORKERS,
+        *ELSEWHERE,
+        *(THOROUGHLY if name == "newest" else ()),
+    )
     session.run(python, *arguments, "tests", env={"PATH": path}, external=True)

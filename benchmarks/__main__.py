@@ -1,4 +1,7 @@
-"""Run the benchmarks that are named, or all of them: `python -m benchmarks [NAME ...]`."""
+"""Run the benchmarks that are named, or all of them: `python -m benchmarks [NAME ...] [OPTION ...]`.
+
+Options are for the benchmark that is named: `python -m benchmarks data --quick`.
+"""
 
 import importlib
 import runpy
@@ -9,8 +12,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run each named benchmark; return 0 if every one met its goal, 2 for an unknown name."""
+    names = [argument for argument in arguments if not argument.startswith("-")]
+    options = [argument for argument in arguments if argument.startswith("-")]
+    if options and len(names) != 1:
+        print("Name the one benchmark that the options are for.")
+        return 2
     known = _benchmarks()
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -19,6 +27,7 @@ def main(names: list[str]) -> int:
     failed: list[str] = []
     for name in names or known:
         print(f"\n== {name}", flush=True)
+        sys.argv = [name, *options]
         if known[name]() != 0:
             failed.append(name)
     if failed:

@@ -6,12 +6,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import Table, event
 
 from fastapi_baseline.persistence import Base, Database
 from fastapi_baseline.settings import DatabaseSettings
-from fastapi_baseline.testing import ManualClock
+from fastapi_baseline.testing import ManualClock, PostgresServer
 
 StatementLog = Callable[[], AbstractContextManager[list[str]]]
 
@@ -32,6 +34,105 @@ def _tables_of(module: ModuleType) -> list[Table[Any]]:
     }
     plain: set[Table[Any]] = {value for value in vars(module).values() if isinstance(value, Table)}
     return [table for table in Base.metadata.sorted_tables if table in mapped | plain]
+
+
+class RecycledDatabases:
+    """PostgreSQL databases with the tables of one test module, emptied between its tests.
+
+    To make one takes longer than most tests do. One that a test has left otherwise than it found
+    it, with a function or another table, is not used again.
+    """
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._module = ""
+        self._free: list[str] = []
+
+    def take(self, module: str) -> str:
+        if module != self._module:
+            self.close()
+            self._module = module
+        return self._free.pop() if self._free else self._server.create_database()
+
+    def give_back(self, url: str, *, tables: set[str]) -> None:
+        if _is_emptied(url, tables):
+            self._free.append(url)
+        else:
+            self._server.drop_database(url)
+
+    def close(self) -> None:
+        while self._free:
+            self._server.drop_database(self._free.pop())
+
+
+_END_CONNECTIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_OTHER_THINGS = """
+SELECT (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)
+    + (SELECT count(*) FROM pg_extension WHERE extname <> 'plpgsql')
+    + (SELECT count(*) FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN
+        ('public', 'information_schema'))
+    + (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace
+        AND relkind IN ('v', 'm', 'f'))
+    + (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal)
+    + (SELECT count(*) FROM pg_db_role_setting WHERE setdatabase =
+        (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+
+
+def _is_emptied(url: str, tables: set[str]) -> bool:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_END_CONNECTIONS)
+        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        others = connection.execute(_OTHER_THINGS).fetchone()
+        if {name for (name,) in found} != tables or others != (0,):
+            return False
+        if tables:
+            names = sql.SQL(", ").join(map(sql.Identifier, sorted(tables)))
+            connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
+    return True
+
+
+@pytest.fixture(scope="session")
+def recycled_databases(
+    request: pytest.FixtureRequest,
+) -> Generator[Callable[[], RecycledDatabases]]:
+    made: list[RecycledDatabases] = []
+
+    def get() -> RecycledDatabases:
+        # Not before a test needs it: most modules run without a server, too.
+        if not made:
+            made.append(RecycledDatabases(request.getfixturevalue("postgres_server")))
+        return made[0]
+
+    yield get
+    for databases in made:
+        databases.close()
+
+
+@pytest.fixture(params=["sqlite", "asyncpg", "psycopg"])
+def any_database_url(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    recycled_databases: Callable[[], RecycledDatabases],
+) -> Generator[str]:
+    """Give what the fixture of the same name gives everywhere; `database` takes a used one."""
+    driver: str = request.param
+    if driver == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
+    prefix = f"postgresql+{driver}://"
+    if "database" not in request.fixturenames:
+        url: str = request.getfixturevalue("postgres_url")
+        yield url.replace("postgresql://", prefix, 1)
+        return
+    tables = {table.name for table in _tables_of(request.module)}  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] -- pytest does not say
+    databases = recycled_databases()
+    url = databases.take(request.node.nodeid.partition("::")[0])
+    yield url.replace("postgresql://", prefix, 1)
+    databases.give_back(url, tables=tables)
 
 
 @pytest.fixture
