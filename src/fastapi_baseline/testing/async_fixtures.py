@@ -4,7 +4,10 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING  # noqa: TID251 - imported for every run of pytest.
 
-import pytest
+from fastapi_baseline._extras import optional
+
+with optional("pytest", extra="testing"):
+    import pytest
 
 if TYPE_CHECKING:
     from fastapi_baseline.persistence import Database, WriteSession

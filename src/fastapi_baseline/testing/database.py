@@ -7,11 +7,15 @@ from inspect import isawaitable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import pytest
-from sqlalchemy import MetaData
-from sqlalchemy.ext.asyncio import AsyncSession
-
+from fastapi_baseline._extras import optional
 from fastapi_baseline.persistence import Base, Database
+
+with optional("sqlalchemy", extra="persistence"):
+    from sqlalchemy import MetaData
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+with optional("pytest", extra="testing"):
+    import pytest
 
 ModelT = TypeVar("ModelT")
 

@@ -4,9 +4,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
-
+from fastapi_baseline._extras import optional
 from fastapi_baseline.persistence import Database
+
+with optional("sqlalchemy", extra="persistence"):
+    from sqlalchemy import Connection, Engine, event
 
 # What begins and ends transactions; and what only a transaction that is rolled back needs.
 _NOT_COUNTED = (
