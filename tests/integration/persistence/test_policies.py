@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel
 from sqlalchemy import false, select
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fastapi_baseline.errors import ConfigurationError, ForbiddenError, NotFoundError
@@ -266,7 +267,7 @@ async def test_a_hidden_column_is_not_loaded(database: Database, records: dict[s
         record = await RecordRepository(session).restricted(DISCREET).get(records["a1"])
 
         assert "salary" not in record.__dict__
-        with pytest.raises(Exception, match="raiseload"):
+        with pytest.raises(InvalidRequestError, match="raiseload"):
             _ = record.salary
 
 
