@@ -5,23 +5,29 @@ fails ends the demonstration with exit code 1 and the last lines of the service'
 """
 
 import json
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import urlsplit
+
+from demo_operations import (
+    DRAIN_SECONDS,
+    show_end,
+    show_one_request,
+    show_pages,
+    show_smaller_answers,
+)
+from demo_stage import Answer, Screen, Service, StepFailedError, environment, exchange
+from trace_receiver import TraceReceiver, receiving_traces
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "order-service"
@@ -29,105 +35,15 @@ START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 TAIL_LINES = 20
 # What the caller's shell may set for another service, and this one would read.
-FOREIGN = ("CORS", "DATABASE", "HEALTH__", "LOG__", "OTEL_", "REDIS_URL", "SECURITY_HEADERS")
+FOREIGN = (
+    *("BUILD__", "COMPRESSION__", "CONDITIONAL_REQUESTS__", "CORS", "DATABASE", "FORWARDED_"),
+    *("HEALTH__", "IDEMPOTENCY__", "LOG__", "MANAGEMENT__", "METRICS__", "OTEL_", "PROMETHEUS_"),
+    *("REDIS_URL", "REQUESTS__", "SECURITY_HEADERS", "SHUTDOWN__", "TRACING__", "TRUSTED_"),
+)
 FOREIGN_NAMES = {
-    *("ENVIRONMENT", "FORWARDED_ALLOW_IPS", "PORT", "PYTHONHOME", "PYTHONPATH", "SERVICE_NAME"),
+    *("ENVIRONMENT", "PORT", "PYTHONHOME", "PYTHONPATH", "SERVICE_NAME"),
     *("UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VIRTUAL_ENV", "WEB_CONCURRENCY"),
 }
-
-
-class StepFailedError(Exception):
-    """A step did not do what it should; the message says what happened instead."""
-
-
-class Screen:
-    """Writes the story: steps, commands and exchanges, in colour on a terminal."""
-
-    def __init__(self) -> None:
-        self._has_colour = sys.stdout.isatty() and not _environment().get("NO_COLOR")
-
-    def done(self, text: str, *, seconds: float | None = None) -> None:
-        """Say that a step has succeeded."""
-        took = "" if seconds is None else self._paint(f"  {seconds:.1f} s", "2")
-        self._write(f"{self._paint('✓', '1;32')} {text}{took}")
-
-    def failed(self, text: str) -> None:
-        """Say that a step has failed."""
-        self._write(f"{self._paint('✗', '1;31')} {text}")
-
-    def detail(self, text: str) -> None:
-        """Show something of a step."""
-        for line in text.splitlines():
-            self._write(f"    {self._paint(line, '36')}")
-
-    def title(self, text: str) -> None:
-        """Start a part of the story."""
-        self._write(f"\n{self._paint(text, '1')}")
-
-    def _paint(self, text: str, style: str) -> str:
-        return f"\x1b[{style}m{text}\x1b[0m" if self._has_colour else text
-
-    @staticmethod
-    def _write(text: str) -> None:
-        # A terminal that cannot show a check mark still shows the rest.
-        encoding = sys.stdout.encoding
-        print(text.encode(encoding, "replace").decode(encoding), flush=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What the service answered."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: Any
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """The service while it runs."""
-
-    process: "subprocess.Popen[bytes]"
-    address: str
-    log: Path
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: object = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """Send a request, past any proxy; an error is an answer too."""
-        request = urllib.request.Request(  # noqa: S310 -- the address is our own
-            self.address + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", **(headers or {})},
-        )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            response = opener.open(request, timeout=10)
-        except urllib.error.HTTPError as error:
-            response = error
-        with response:
-            text = response.read().decode()
-            return Answer(
-                status=int(response.status or 0),
-                headers={name.lower(): value for name, value in response.headers.items()},
-                body=json.loads(text) if text else None,
-            )
-
-    def find_log_line(self, request_id: str) -> str | None:
-        """Return the line of the access log that has this request id, once it is written."""
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
-                if request_id in line and "fastapi_baseline.access" in line:
-                    return line
-            time.sleep(0.05)
-        return None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -169,16 +85,21 @@ def _show(screen: Screen, scratch: Path, log: Path) -> None:
     _render(screen, folder)
     _install(screen, folder, wheelhouse=_wheelhouse(screen, scratch))
     _migrate(screen, folder)
-    with _running(screen, folder, log) as service:
+    with receiving_traces() as traces, _running(screen, folder, log, traces=traces) as service:
         screen.title("What it answers")
         _show_health(screen, service)
         _show_items(screen, service)
         _show_lists(screen, service)
         _show_versions(screen, service)
         _show_errors(screen, service)
+        screen.title("What operators see of it")
+        show_one_request(screen, service, traces)
+        show_smaller_answers(screen, service)
+        show_pages(screen, service)
         screen.title(f"All of it in {time.monotonic() - started:.0f} seconds.")
         if sys.stdin.isatty() and sys.stdout.isatty():
             _stay_up(screen, service)
+        show_end(screen, service)
     screen.done("The service has stopped")
 
 
@@ -194,7 +115,7 @@ def _render(screen: Screen, folder: Path) -> None:
 
 def _wheelhouse(screen: Screen, scratch: Path) -> str:
     """Return a folder with a wheel of the working tree, as no index has the library."""
-    given = _environment().get("UV_FIND_LINKS")
+    given = environment().get("UV_FIND_LINKS")
     if given:
         return given
     started = time.monotonic()
@@ -233,14 +154,19 @@ def _migrate(screen: Screen, folder: Path) -> None:
 
 
 @contextmanager
-def _running(screen: Screen, folder: Path, log: Path) -> Generator[Service]:
+def _running(screen: Screen, folder: Path, log: Path, traces: TraceReceiver) -> Generator[Service]:
     started = time.monotonic()
     port = _free_port()
+    told = {
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint,
+        "SHUTDOWN__DRAIN_DELAY": str(DRAIN_SECONDS),
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(_program(folder, "baseline")), "run", "--port", str(port)],
             cwd=folder,
-            env=_clean(),
+            env=_clean() | told,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -254,6 +180,7 @@ def _running(screen: Screen, folder: Path, log: Path) -> Generator[Service]:
             f"Started: {service.address} (process {process.pid})",
             seconds=time.monotonic() - started,
         )
+        screen.detail(" ".join(f"{name}={value}" for name, value in told.items()))
         screen.detail(f"baseline run --port {port}")
         yield service
     finally:
@@ -286,35 +213,15 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _exchange(
-    screen: Screen,
-    service: Service,
-    request: tuple[str, str],
-    *,
-    expected: int,
-    body: object = None,
-    headers: Mapping[str, str] | None = None,
-) -> Answer:
-    method, path = request
-    answer = service.ask(method, path, body=body, headers=headers)
-    sent = "".join(f" {name}: {value}" for name, value in (headers or {}).items())
-    sent += "" if body is None else f" {json.dumps(body)}"
-    screen.detail(f"{method} {path}{sent}")
-    screen.detail(f"  {answer.status} {_brief(answer.body)}")
-    if answer.status != expected:
-        raise StepFailedError(f"{method} {path} answered {answer.status}, not {expected}.")
-    return answer
-
-
 def _show_health(screen: Screen, service: Service) -> None:
-    _exchange(screen, service, ("GET", "/livez"), expected=200)
-    _exchange(screen, service, ("GET", "/readyz"), expected=200)
+    exchange(screen, service, ("GET", "/livez"), expected=200)
+    exchange(screen, service, ("GET", "/readyz"), expected=200)
     screen.done("It is alive, and its database answers")
 
 
 def _show_items(screen: Screen, service: Service) -> None:
     lamp = {"name": "Blue lamp", "quantity": 3}
-    added = _exchange(screen, service, ("POST", "/items"), body=lamp, expected=201)
+    added = exchange(screen, service, ("POST", "/items"), body=lamp, expected=201)
     location = urlsplit(added.headers.get("location", "")).path
     if service.ask("GET", location).body != added.body:
         raise StepFailedError(f"{location!r}, where the item should be, does not show it.")
@@ -325,17 +232,17 @@ def _show_lists(screen: Screen, service: Service) -> None:
     for name, quantity in (("Red lamp", 0), ("Green lamp", 7), ("Chair", 4)):
         service.ask("POST", "/items", body={"name": name, "quantity": quantity})
     path = "/items?q=lamp&quantity[gt]=0&sort=-quantity"
-    listed = _exchange(screen, service, ("GET", path), expected=200)
+    listed = exchange(screen, service, ("GET", path), expected=200)
     _expect_names(listed, "Green lamp", "Blue lamp")
     screen.done("It filters, searches and sorts")
-    first = _exchange(screen, service, ("GET", "/items?sort=name&limit=3"), expected=200)
+    first = exchange(screen, service, ("GET", "/items?sort=name&limit=3"), expected=200)
     _expect_names(first, "Blue lamp", "Chair", "Green lamp")
     following = f"/items?sort=name&limit=3&cursor={first.body['next']}"
-    _expect_names(_exchange(screen, service, ("GET", following), expected=200), "Red lamp")
+    _expect_names(exchange(screen, service, ("GET", following), expected=200), "Red lamp")
     screen.done("A cursor goes on where the page ended, however deep that is")
     foreign = f"/items?sort=-quantity&limit=3&cursor={first.body['next']}"
-    _exchange(screen, service, ("GET", foreign), expected=400)
-    _exchange(screen, service, ("GET", "/items?sort=password"), expected=422)
+    exchange(screen, service, ("GET", foreign), expected=400)
+    exchange(screen, service, ("GET", "/items?sort=password"), expected=422)
     screen.done("A cursor of another list, or an order that is not offered, is refused")
 
 
@@ -350,10 +257,10 @@ def _show_versions(screen: Screen, service: Service) -> None:
     path = urlsplit(added.headers.get("location", "")).path
     seen = {"If-Match": added.headers.get("etag", "")}
     change = ("PATCH", path)
-    _exchange(screen, service, change, body={"quantity": 2}, headers=seen, expected=200)
+    exchange(screen, service, change, body={"quantity": 2}, headers=seen, expected=200)
     screen.done("It changes what was read, if nobody else has changed it")
-    _exchange(screen, service, change, body={"quantity": 3}, headers=seen, expected=412)
-    _exchange(screen, service, change, body={"quantity": 3}, expected=428)
+    exchange(screen, service, change, body={"quantity": 3}, headers=seen, expected=412)
+    exchange(screen, service, change, body={"quantity": 3}, expected=428)
     if service.ask("GET", path).body["quantity"] != 2:  # noqa: PLR2004 -- as it was changed above
         raise StepFailedError("A change was lost.")
     screen.done("A change of something older is refused: no change is lost")
@@ -361,13 +268,13 @@ def _show_versions(screen: Screen, service: Service) -> None:
 
 def _show_errors(screen: Screen, service: Service) -> None:
     wrong = {"name": "", "quantity": -1}
-    refused = _exchange(screen, service, ("POST", "/items"), body=wrong, expected=422)
+    refused = exchange(screen, service, ("POST", "/items"), body=wrong, expected=422)
     pointers = [error["pointer"] for error in refused.body["errors"]]
     if pointers != ["#/name", "#/quantity"]:
         raise StepFailedError(f"The problem should name both fields, and names {pointers}.")
     screen.done("A request that is wrong is refused, field by field")
     again = {"name": "Blue lamp", "quantity": 1}
-    conflict = _exchange(screen, service, ("POST", "/items"), body=again, expected=409)
+    conflict = exchange(screen, service, ("POST", "/items"), body=again, expected=409)
     screen.done("A name that is taken is a conflict")
     media_type = conflict.headers.get("content-type", "")
     request_id = conflict.body["request_id"]
@@ -413,14 +320,10 @@ def _run(command: Sequence[str], *, cwd: Path, extra: Mapping[str, str] | None =
         raise StepFailedError(f"{shown}\nended with code {result.returncode}:\n{result.stdout}")
 
 
-def _environment() -> Mapping[str, str]:
-    return os.environ  # noqa: TID251 -- a script has no settings
-
-
 def _clean() -> dict[str, str]:
     return {
         name: value
-        for name, value in _environment().items()
+        for name, value in environment().items()
         if name not in FOREIGN_NAMES and not name.startswith(FOREIGN)
     }
 
@@ -438,11 +341,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _brief(body: object, *, width: int = 100) -> str:
-    text = "" if body is None else json.dumps(body)
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _tail(log: Path) -> list[str]:

@@ -9,10 +9,10 @@ from fastapi_baseline.middleware import AccessLogMiddleware, RequestContextMiddl
 from fastapi_baseline.observability import configure_logging
 from fastapi_baseline.settings import LogSettings
 
-configure_logging(LogSettings(level="INFO", format="json"))
+logs = configure_logging(LogSettings(level="INFO", format="json"))
 logger = logging.getLogger(__name__)
 
-app = FastAPI()
+app = FastAPI(lifespan=logs.make_lifespan())
 app.add_middleware(AccessLogMiddleware)
 app.add_middleware(RequestContextMiddleware)
 

@@ -1,11 +1,9 @@
 """The probes, without the rest."""
 
-from datetime import timedelta
-
 from fastapi import FastAPI
 
 # <start>
-from fastapi_baseline.health import make_health_router
+from fastapi_baseline.health import HealthMonitor, make_health_router
 
 
 class SearchIndex:
@@ -17,6 +15,7 @@ class SearchIndex:
         """Return if the system is well, and raise otherwise."""
 
 
-app = FastAPI()
-app.include_router(make_health_router([SearchIndex()], timeout=timedelta(seconds=2), details=True))
+monitor = HealthMonitor([SearchIndex()])
+app = FastAPI(lifespan=monitor.lifespan)
+app.include_router(make_health_router(monitor, details=True))
 # <end>

@@ -1,3 +1,5 @@
+import asyncio
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -64,9 +66,13 @@ async def test_serves_the_database_of_an_application_that_it_is_installed_into(
 
 
 async def test_lives_and_is_not_ready_while_its_database_is_away() -> None:
-    with postgres_server() as server:
-        url = server.create_database()
-        app = create_app(_settings(url), configure_logging=False)
+    with ExitStack() as until_it_goes:
+        server = until_it_goes.enter_context(postgres_server())
+        settings = Settings(
+            database_url=DatabaseUrl(server.create_database()),
+            health=HealthSettings(interval=timedelta(milliseconds=50), failures_to_unready=1),
+        )
+        app = create_app(settings, configure_logging=False)
 
         @app.get("/one")
         async def read(session: ReadTransaction) -> int | None:
@@ -74,9 +80,12 @@ async def test_lives_and_is_not_ready_while_its_database_is_away() -> None:
 
         async with running(app) as client:
             before = await client.get("/one")
-            server.drop_database(url)
+            until_it_goes.close()
             alive = await client.get("/livez")
-            ready = await client.get("/readyz")
+            async with asyncio.timeout(30):
+                # Answered from what the last check has found.
+                while (ready := await client.get("/readyz")).status_code == 200:
+                    pass
             away = await client.get("/one")
 
     assert before.json() == 1

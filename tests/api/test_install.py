@@ -90,8 +90,7 @@ async def test_adds_ours_and_keeps_their_routes_middleware_handlers_and_lifespan
 ) -> None:
     served = install(app, settings)
 
-    assert served is app
-    async with running(app) as client:
+    async with running(served) as client:
         state = await client.get("/state")
         legacy = await client.get("/legacy")
         missing = await client.get("/missing")

@@ -19,7 +19,12 @@ async def test_answers_503_and_lives_on_while_postgresql_is_stopped(
         url = database.enter_context(postgres_server()).url
         async with running(app := make_app(Settings(database_url=SecretStr(url)))):
             await create_schema(app)
-        environment = {"DATABASE_URL": url, "ENVIRONMENT": "test"}
+        environment = {
+            "DATABASE_URL": url,
+            "ENVIRONMENT": "test",
+            "HEALTH__INTERVAL": "0.2",
+            "HEALTH__FAILURES_TO_UNREADY": "1",
+        }
         server = service.enter_context(
             uvicorn_server("patients.main:app", env=environment, cwd=tmp_path)
         )
@@ -27,6 +32,7 @@ async def test_answers_503_and_lives_on_while_postgresql_is_stopped(
         assert client.post("/patients", json=ada).status_code == 201
 
         database.close()
+        server.wait_for_line("The check 'database' found a fault")
 
         for response in (
             client.get("/patients"),

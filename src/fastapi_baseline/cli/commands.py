@@ -103,28 +103,13 @@ def run(
     workers: Annotated[
         int, typer.Option(min=1, envvar="WEB_CONCURRENCY", help="How many processes.")
     ] = 1,
-    forwarded_allow_ips: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESSES",
-            envvar="FORWARDED_ALLOW_IPS",
-            show_default=False,
-            help="Proxies whose X-Forwarded headers are believed; none by default.",
-        ),
-    ] = None,
 ) -> None:
     """Run the service in this folder."""
     from fastapi_baseline.cli.run import ServerOptions, find_target, serve
 
     if reload and workers > 1:
         raise typer.BadParameter("Use either --reload or --workers.")
-    options = ServerOptions(
-        host=host,
-        port=port,
-        workers=workers,
-        reload=reload,
-        forwarded_allow_ips=forwarded_allow_ips,
-    )
+    options = ServerOptions(host=host, port=port, workers=workers, reload=reload)
     serve(find_target(application, start=Path.cwd()), options)
 
 

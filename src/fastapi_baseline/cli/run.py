@@ -1,6 +1,7 @@
 """`baseline run`: a service under uvicorn, with the defaults that the library's layers expect."""
 
 import importlib
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -13,20 +14,21 @@ from fastapi_baseline._extras import optional
 from fastapi_baseline.cli.console import print_notice
 from fastapi_baseline.cli.project import find_root, make_importable
 from fastapi_baseline.errors import ConfigurationError
+from fastapi_baseline.settings import Settings, ShutdownSettings
 
-GRACE = timedelta(seconds=25)
-"""How long requests may take to end after SIGTERM; orchestrators kill after 30 seconds."""
+KEEP_ALIVE = timedelta(seconds=75)
+"""How long a connection may rest. It must outlast the patience of balancers, which is a minute
+mostly: one that is closed by the service at the moment of its next request loses that request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """How an application is served; without `forwarded_allow_ips`, no proxy header is believed."""
+    """How an application is served."""
 
     host: str
     port: int
     workers: int
     reload: bool
-    forwarded_allow_ips: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +72,50 @@ def serve(target: Target, options: ServerOptions) -> None:
     source = make_importable(target.folder)
     os.chdir(target.folder)
     _check(target)
-    if options.workers > 1:
-        # A worker that cannot start is started again for ever, so the application is tried here.
-        importlib.import_module(target.app.partition(":")[0])
+    # What is served while its code changes may be broken for a while, and is not asked.
+    settings = None if options.reload else _settings_of(target, workers=options.workers)
+    shutdown = ShutdownSettings() if settings is None else settings.shutdown
+    arguments = _arguments(options, source=source, grace=shutdown.grace)
     if sys.stderr.isatty():
         host = f"[{options.host}]" if ":" in options.host else options.host
         print_notice(f"Serving {target.app} on http://{host}:{options.port} (Ctrl-C stops it)")
     try:
-        uvicorn.run(target.app, **_arguments(options, source=source))
+        if options.workers > 1:
+            from fastapi_baseline.cli.workers import serve_with_workers  # noqa: PLC0415 -- uvicorn
+
+            delay = timedelta(0) if settings is None else settings.drain_delay
+            limit = delay + shutdown.grace + shutdown.cleanup
+            is_measured = settings is not None and settings.metrics.enabled
+            serve_with_workers(target.app, arguments, limit=limit, is_measured=is_measured)
+        else:
+            uvicorn.run(target.app, **arguments)
     except SystemExit as stop:
         # uvicorn has codes of its own, and has logged why.
         sys.exit(1 if stop.code else 0)
+
+
+def _settings_of(target: Target, *, workers: int) -> Settings | None:
+    """Import the application, and return the settings that it was built from, if they are ours.
+
+    Whatever is wrong with it is found here: a worker that cannot start would be started again.
+    """
+    if workers > 1:
+        from fastapi_baseline.cli.workers import without_shared_metrics  # noqa: PLC0415 -- uvicorn
+
+        with without_shared_metrics():
+            return find_settings(target)
+    return find_settings(target)
+
+
+def find_settings(target: Target) -> Settings | None:
+    """Import an application, and return the settings that it was built from, if they are ours."""
+    module, _, attribute = target.app.partition(":")
+    application: object = importlib.import_module(module)
+    for name in attribute.split("."):
+        application = getattr(application, name, None)
+    state = getattr(application, "state", None)
+    settings = getattr(state, "baseline_settings", None)
+    return settings if isinstance(settings, Settings) else None
 
 
 def _check(target: Target) -> None:
@@ -97,7 +132,7 @@ def _check(target: Target) -> None:
         raise ConfigurationError(message)
 
 
-def _arguments(options: ServerOptions, *, source: Path) -> dict[str, Any]:
+def _arguments(options: ServerOptions, *, source: Path, grace: timedelta) -> dict[str, Any]:
     return {
         "host": options.host,
         "port": options.port,
@@ -108,7 +143,8 @@ def _arguments(options: ServerOptions, *, source: Path) -> dict[str, Any]:
         "log_config": None,
         "access_log": False,
         "server_header": False,
-        "proxy_headers": options.forwarded_allow_ips is not None,
-        "forwarded_allow_ips": options.forwarded_allow_ips,
-        "timeout_graceful_shutdown": int(GRACE.total_seconds()),
+        # Believed from TRUSTED_PROXIES, by the service itself.
+        "proxy_headers": False,
+        "timeout_keep_alive": int(KEEP_ALIVE.total_seconds()),
+        "timeout_graceful_shutdown": math.ceil(grace.total_seconds()),
     }

@@ -1,46 +1,86 @@
-"""Asking the systems that the service needs whether they are well."""
+"""Checks of what every service has; those of databases and the like come with them."""
 
 import asyncio
-import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import Literal
 
 from fastapi_baseline.errors import UnavailableError
-from fastapi_baseline.lifecycle import HealthCheck
-
-logger = logging.getLogger(__name__)
 
 
-class NotReadyError(UnavailableError):
-    """A system that the service needs is not well."""
+class DiskFullError(UnavailableError):
+    """A file system has too little room left."""
 
-    code = "not_ready"
-    default_message = "The service is not ready."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
-    """What one check found; `fault` is `None` if the system is well, and names no secrets."""
-
-    name: str
-    fault: str | None
+    code = "disk_full"
+    default_message = "The file system has too little room left."
 
 
-async def run_checks(checks: Sequence[HealthCheck], *, within: timedelta) -> list[CheckResult]:
-    """Run all checks at once, and return a result for each in their order.
+class EventLoopLagError(UnavailableError):
+    """The event loop is held up."""
 
-    A check that raises, or is not done `within` that time, has found a fault. Its cause is
-    logged; the result has only its kind, since an error's text may hold an address or a name.
+    code = "event_loop_lag"
+    default_message = "The event loop is held up."
+
+
+class DiskSpaceCheck:
+    """Fails when the file system of a path has less than `minimum_free_bytes` left.
+
+    It asks in a thread, and not again while a file system that hangs has not answered.
     """
 
-    async def run(check: HealthCheck) -> CheckResult:
-        try:
-            async with asyncio.timeout(within.total_seconds()):
-                await check.check()
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the system is not well
-            logger.warning("The check %r found a fault: %r", check.name, error.__cause__ or error)
-            return CheckResult(name=check.name, fault=type(error).__name__)
-        return CheckResult(name=check.name, fault=None)
+    def __init__(
+        self, path: Path | str, *, minimum_free_bytes: int, name: str = "disk_space"
+    ) -> None:
+        """Ask for the file system that `path` lies in; several checks need several names."""
+        self.name = name
+        self._path = path
+        self._minimum_free_bytes = minimum_free_bytes
+        self._answer: asyncio.Future[int] | None = None
 
-    return list(await asyncio.gather(*(run(check) for check in checks)))
+    async def check(self) -> None:
+        """Return if there is enough room.
+
+        Raises:
+            DiskFullError: If there is not.
+            OSError: If the path does not exist, or cannot be asked.
+        """
+        if self._answer is None or self._answer.done():
+            loop = asyncio.get_running_loop()
+            self._answer = loop.run_in_executor(None, self._free_bytes)
+        if await asyncio.shield(self._answer) < self._minimum_free_bytes:
+            raise DiskFullError
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self._path).free
+
+
+class EventLoopLagCheck:
+    """Fails when what is due on the event loop has to wait longer than `maximum`.
+
+    It is local, so it may decide about liveness, but seldom should: a process that is busy is not
+    broken, and starting it again makes others busier.
+    """
+
+    def __init__(
+        self, lag: Callable[[], timedelta], *, maximum: timedelta, name: str = "event_loop"
+    ) -> None:
+        """Ask `lag` for how late the loop was last."""
+        self.name = name
+        self._lag = lag
+        self._maximum = maximum
+
+    @property
+    def is_local(self) -> Literal[True]:
+        """Return `True`: it asks a number."""
+        return True
+
+    async def check(self) -> None:
+        """Return if the loop is in time.
+
+        Raises:
+            EventLoopLagError: If it is not.
+        """
+        if self._lag() > self._maximum:
+            raise EventLoopLagError

@@ -1,83 +1,234 @@
-"""One log line for each request."""
+"""One log line for each request, and two for each WebSocket."""
 
 import logging
-from collections.abc import Collection
+import random
+from collections.abc import Callable, Collection
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_baseline import context
 from fastapi_baseline.clock import Clock, SystemClock
+from fastapi_baseline.middleware.access_lines import LONGEST_PATH, add_context, logger, ms, write
+from fastapi_baseline.middleware.conversation_log import log_conversation
+from fastapi_baseline.middleware.route_templates import route_of
+from fastapi_baseline.settings import LogSettings
 
-logger = logging.getLogger("fastapi_baseline.access")
+CLIENT_GONE = 499
+"""The status of a request whose client left before the response began; it is sent to nobody."""
+
+_LONGEST_STATEMENT = 500
+# What is raised when there is nobody to read from or to write to any more.
+_GONE = (BrokenPipeError, ClientDisconnect, ConnectionResetError)
+# RFC 9110, section 9, and RFC 5789; the rest would be labels that a stranger invents.
+_METHODS = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
+)
+
+
+class Exchange(NamedTuple):
+    """A request and its response, for those who count; bodies are in bytes as they passed by.
+
+    `method` is `_OTHER` if it is none of the standard's, and `route` is `None` if none answered.
+    """
+
+    method: str
+    route: str | None
+    status: int
+    request_bytes: int
+    response_bytes: int
+    duration_s: float
+
+
+class _Progress:
+    """One request as it passes by: what has been seen of it so far."""
+
+    __slots__ = (
+        "_now",
+        "_receive",
+        "_send",
+        "began",
+        "first_byte",
+        "is_complete",
+        "is_gone",
+        "received",
+        "sent",
+        "status",
+    )
+
+    def __init__(self, now: Callable[[], float], receive: Receive, send: Send) -> None:
+        self._now = now
+        self._receive = receive
+        self._send = send
+        self.began = now()
+        self.first_byte: float | None = None
+        self.status = CLIENT_GONE
+        self.received = 0
+        self.sent = 0
+        self.is_complete = False
+        self.is_gone = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.received += len(message.get("body", b""))
+        elif self.first_byte is None:
+            self.is_gone = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.first_byte = self._now()
+        elif message["type"] == "http.response.body":
+            self.sent += len(message.get("body", b""))
+            self.is_complete = not message.get("more_body", False)
+        elif message["type"] == "http.response.pathsend":
+            # The server sends a file by itself, and does not say how much of it.
+            self.is_complete = True
+        await self._send(message)
 
 
 class AccessLogMiddleware:
     """Log one line when a response has been sent, or the client has gone.
 
     The line has the method, the path without its query (which may hold secrets), the route's
-    template, the status, the bytes of the body and the duration in milliseconds. A client that
-    left before a response began has status 499.
+    template, the status, the bytes of both bodies, the duration and the time to the first byte, the
+    statements sent to databases, and what the request's context has. A client that left before a
+    response began has status 499; a response that was cut short is `incomplete`.
+
+    The level is WARNING if the status is 500 or above, the response began late (`slow`), or one
+    statement was sent again and again (`db_repeated`), and else INFO. A WebSocket has a line when
+    it is opened or refused, and one when it is closed.
     """
 
     def __init__(
-        self, app: ASGIApp, *, clock: Clock | None = None, silent_paths: Collection[str] = ()
+        self,
+        app: ASGIApp,
+        *,
+        clock: Clock | None = None,
+        silent_paths: Collection[str] = (),
+        observe: Callable[[Exchange], None] | None = None,
+        settings: LogSettings | None = None,
+        repeated_statements: int = 20,
     ) -> None:
-        """Wrap `app`; successful requests for `silent_paths`, such as probes, are not logged."""
+        """Wrap `app`.
+
+        Successful requests for `silent_paths`, such as probes, are neither logged nor observed. Of
+        other successful ones, `settings.success_ratio` is logged, and all are observed.
+        """
+        settings = settings or LogSettings()
         self._app = app
-        self._clock = clock or SystemClock()
+        self._now = (clock or SystemClock()).monotonic
         self._silent_paths = frozenset(silent_paths)
+        self._observe = observe
+        self._ratio = settings.success_ratio
+        self._slow_s = settings.slow_request.total_seconds()
+        self._repeated_statements = repeated_statements
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
+        """Answer one request, or hold one conversation."""
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await log_conversation(self._app, scope, receive=receive, send=send, now=self._now)
+        else:
             await self._app(scope, receive, send)
-            return
 
-        began = self._clock.monotonic()
-        status = 499
-        sent_bytes = 0
-
-        async def send_counted(message: Message) -> None:
-            nonlocal status, sent_bytes
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            elif message["type"] == "http.response.body":
-                sent_bytes += len(message.get("body", b""))
-            await send(message)
-
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        root_path = scope.get("root_path", "")
+        path = scope["path"]
+        progress = _Progress(self._now, receive, send)
         try:
-            await self._app(scope, receive, send_counted)
+            await self._app(scope, progress.receive, progress.send)
+        except Exception as error:
+            if progress.first_byte is None and not isinstance(error, _GONE):
+                # Nobody inside has answered; the server will.
+                progress.status = HTTPStatus.INTERNAL_SERVER_ERROR
+            raise
         finally:
-            if status >= HTTPStatus.BAD_REQUEST or scope["path"] not in self._silent_paths:
-                duration = self._clock.monotonic() - began
-                _write(scope, status=status, sent_bytes=sent_bytes, duration_s=duration)
+            if progress.is_gone:
+                progress.status = CLIENT_GONE
+            self._finish(scope, progress, path=path, root_path=root_path)
+
+    def _finish(self, scope: Scope, progress: _Progress, *, path: str, root_path: str) -> None:
+        ended = self._now()
+        status = progress.status
+        answered = ended if progress.first_byte is None else progress.first_byte
+        is_slow = answered - progress.began > self._slow_s
+        repeated = _find_repeated(self._repeated_statements)
+        is_bad = status >= HTTPStatus.INTERNAL_SERVER_ERROR or is_slow or repeated is not None
+        is_notable = is_bad or status >= HTTPStatus.BAD_REQUEST or not progress.is_complete
+        if path in self._silent_paths and not is_notable:
+            return
+        route = route_of(scope, root_path=root_path)
+        if self._observe is not None:
+            self._tell(self._observe, scope, progress, route=route, ended=ended)
+        level = logging.WARNING if is_bad else logging.INFO
+        is_sampled = is_notable or self._ratio >= 1 or random.random() < self._ratio  # noqa: S311 -- no secret
+        if not is_sampled or not logger.isEnabledFor(level):
+            return
+        fields = _describe(scope, progress, path=path, route=route, ended=ended)
+        if is_slow:
+            fields["slow"] = True
+        if repeated is not None:
+            text, count = repeated
+            fields["db_repeated"] = count
+            fields["db_repeated_statement"] = text[:_LONGEST_STATEMENT]
+        write(level, f"{scope['method']} {fields['path']} {status}", fields)
+
+    def _tell(
+        self,
+        observe: Callable[[Exchange], None],
+        scope: Scope,
+        progress: _Progress,
+        *,
+        route: str | None,
+        ended: float,
+    ) -> None:
+        method = scope["method"]
+        exchange = Exchange(
+            method=method if method in _METHODS else "_OTHER",
+            route=route,
+            status=progress.status,
+            request_bytes=progress.received,
+            response_bytes=progress.sent,
+            duration_s=ended - progress.began,
+        )
+        try:
+            observe(exchange)
+        except Exception:  # noqa: BLE001 -- counting is no reason to fail
+            logger.exception("What observes requests has failed")
 
 
-def _write(scope: Scope, *, status: int, sent_bytes: int, duration_s: float) -> None:
+def _describe(
+    scope: Scope, progress: _Progress, *, path: str, route: str | None, ended: float
+) -> dict[str, Any]:
     client = scope.get("client")
     fields: dict[str, Any] = {
         "method": scope["method"],
-        "path": scope["path"],
-        "route": route_of(scope),
-        "status": status,
-        "duration_ms": round(duration_s * 1000, 2),
-        "response_bytes": sent_bytes,
+        "path": path[:LONGEST_PATH],
+        "route": route,
+        "status": progress.status,
+        "duration_ms": ms(ended - progress.began),
+        "request_bytes": progress.received,
+        "response_bytes": progress.sent,
         "client": client[0] if client else None,
     }
+    if progress.first_byte is not None:
+        fields["ttfb_ms"] = ms(progress.first_byte - progress.began)
+        if not progress.is_complete:
+            fields["incomplete"] = True
+    add_context(fields)
+    return fields
+
+
+def _find_repeated(limit: int) -> tuple[str, int] | None:
+    """Return the statement that the request has sent more than `limit` times, and how often."""
     request = context.current()
-    if request is not None:
-        fields |= request.fields
-    logger.info("%s %s %s", scope["method"], scope["path"], status, extra={"fields": fields})
-
-
-def route_of(scope: Scope) -> str | None:
-    """Return the template of the route that answered (`/orders/{id}`), or `None` without one.
-
-    FastAPI keeps the path of an included router in a key of its own: `scope["route"]` has only
-    the part below the router's prefix.
-    """
-    effective = scope.get("fastapi", {}).get("effective_route_context")
-    path = getattr(effective, "path_format", None)
-    return path or getattr(scope.get("route"), "path_format", None)
+    if request is None or request.statements.count <= limit:
+        return None
+    found = request.statements.find_most_repeated()
+    return found if found is not None and found[1] > limit else None

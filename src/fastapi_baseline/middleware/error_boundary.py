@@ -6,11 +6,17 @@ no CORS and no security headers, and a browser shows it as a network failure.
 
 from collections.abc import Awaitable, Callable
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
-from fastapi_baseline.middleware.exception_handlers import log_unhandled, respond_to_unhandled
+from fastapi_baseline.middleware.conversation import Conversation
+from fastapi_baseline.middleware.exception_handlers import (
+    log_unhandled,
+    respond_to_failed_conversation,
+    respond_to_unhandled,
+)
 
 ErrorResponder = Callable[[Request, Exception], Awaitable[Response]]
 
@@ -20,6 +26,7 @@ class ErrorBoundaryMiddleware:
 
     An error after the response has begun cannot be answered any more: it is logged and passed on
     to the server, which closes the connection, so that the client sees that something is missing.
+    A client that has gone is no error; nothing is logged, and nobody is answered.
     """
 
     def __init__(self, app: ASGIApp, *, respond: ErrorResponder = respond_to_unhandled) -> None:
@@ -49,6 +56,8 @@ class ErrorBoundaryMiddleware:
 
         try:
             await self._app(scope, receive, send_watched)
+        except ClientDisconnect:
+            return
         except Exception as error:
             if started:
                 log_unhandled(error)
@@ -59,18 +68,10 @@ class ErrorBoundaryMiddleware:
             await response(scope, receive, send)
 
     async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        closed = False
-
-        async def send_watched(message: Message) -> None:
-            nonlocal closed
-            if message["type"] in {"websocket.close", "websocket.http.response.start"}:
-                closed = True
-            await send(message)
-
+        conversation = Conversation(scope, receive, send)
         try:
-            await self._app(scope, receive, send_watched)
+            await self._app(scope, conversation.receive, conversation.send)
+        except WebSocketDisconnect:
+            return
         except Exception as error:  # noqa: BLE001 -- a boundary catches everything
-            log_unhandled(error)
-            if not closed:
-                # 1011: the server met a condition that it did not expect (RFC 6455, 7.4.1).
-                await send_watched({"type": "websocket.close", "code": 1011, "reason": ""})
+            await conversation.fail(respond_to_failed_conversation(scope, error))

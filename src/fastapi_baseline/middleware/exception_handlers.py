@@ -2,12 +2,14 @@
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any, get_args
 from urllib.parse import quote
 
 from fastapi.exceptions import RequestValidationError
+from opentelemetry import trace
+from opentelemetry.trace import StatusCode
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException  # noqa: TID251 -- here it becomes a problem
@@ -17,13 +19,14 @@ from starlette.types import Scope
 
 from fastapi_baseline import context, problems
 from fastapi_baseline.errors import BaselineError
+from fastapi_baseline.middleware.allowed_methods import allowed_methods
 from fastapi_baseline.problems import Fault, ProblemResponse
 
 logger = logging.getLogger(__name__)
 
 _PATH_CHARACTERS = "/!$&'()*+,;=:@-._~"  # what a path may hold as it is: RFC 3986, section 3.3
 
-ExceptionHandler = Callable[[Request, Any], Awaitable[Response]]
+ExceptionHandler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 _BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED}
 
@@ -33,7 +36,7 @@ def make_exception_handlers(*, validation_status: int) -> dict[type[Exception], 
 
     async def respond_to_validation(request: Request, error: RequestValidationError) -> Response:
         fault = problems.validation_fault(error.errors(), status=validation_status)
-        return _render(request, fault)
+        return _describe(request.scope, fault)
 
     return {
         BaselineError: respond_to_error,
@@ -50,7 +53,7 @@ async def respond_to_error(request: Request, error: BaselineError) -> Response:
     elif fault.status > HTTPStatus.INTERNAL_SERVER_ERROR:
         cause = error.__cause__ or error
         logger.warning("%s: %r", error.message, cause, extra={"fields": {"code": error.code}})
-    return _render(request, problems.rename_fields(fault, _wire_names(request.scope)))
+    return _describe(request.scope, problems.rename_fields(fault, _wire_names(request.scope)))
 
 
 async def respond_to_http_exception(request: Request, error: HTTPException) -> Response:
@@ -58,8 +61,12 @@ async def respond_to_http_exception(request: Request, error: HTTPException) -> R
     if error.status_code < HTTPStatus.OK or error.status_code in _BODILESS:
         return Response(status_code=error.status_code, headers=error.headers)
     detail = error.detail if isinstance(error.detail, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] -- FastAPI's takes anything
-    fault = problems.fault_of_status(error.status_code, detail=detail, headers=error.headers)
-    return _render(request, fault)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        methods = allowed_methods(request.scope)
+        headers = {**(headers or {}), "Allow": ", ".join(methods)} if methods else headers
+    fault = problems.fault_of_status(error.status_code, detail=detail, headers=headers)
+    return _describe(request.scope, fault)
 
 
 async def respond_to_unhandled(request: Request, error: Exception) -> Response:
@@ -72,14 +79,21 @@ async def respond_to_unhandled(request: Request, error: Exception) -> Response:
     log_unhandled(error)
     handler = _last_resort(request.scope)
     if handler is None:
-        return _render(request, problems.internal_fault())
+        return _describe(request.scope, problems.internal_fault())
     if inspect.iscoroutinefunction(handler):
         return await handler(request, error)
     return await run_in_threadpool(handler, request, error)
 
 
 def log_unhandled(error: Exception) -> None:
-    """Log an error that is a defect, with its traceback."""
+    """Log an error that is a defect, with its traceback, and note it in the current span.
+
+    Telemetry lies outside of what answers errors, and would see the answer only.
+    """
+    span = trace.get_current_span()
+    if span.is_recording():
+        span.record_exception(error)
+        span.set_status(StatusCode.ERROR)
     logger.error("Unhandled %s", type(error).__name__, exc_info=error)
 
 
@@ -88,13 +102,23 @@ def _last_resort(scope: Scope) -> Callable[[Request, Exception], Any] | None:
     return handlers.get(500) or handlers.get(Exception)
 
 
-def _render(request: Request, fault: Fault) -> Response:
+def respond_to_failed_conversation(scope: Scope, error: Exception) -> Response:
+    """Describe an error that ended a WebSocket, and log it if it is a defect."""
+    if isinstance(error, BaselineError):
+        fault = problems.fault_of(error)
+        if fault.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _describe(scope, fault)
+    log_unhandled(error)
+    return _describe(scope, problems.internal_fault())
+
+
+def _describe(scope: Scope, fault: Fault) -> Response:
     current = context.current()
     if current is not None:
         current.fields["code"] = fault.code
     return ProblemResponse(
         fault,
-        instance=quote(request.scope["path"], safe=_PATH_CHARACTERS),
+        instance=quote(scope["path"], safe=_PATH_CHARACTERS),
         request_id=current.request_id if current else None,
     )
 

@@ -95,6 +95,13 @@ class Database(Transacting, Served):
         """Return the engine that only reads: that of the replica, if there is one."""
         return self._engines.reader
 
+    @property
+    def engines(self) -> dict[str, AsyncEngine]:
+        """Return the engines that have connections of their own, by what their pools are called."""
+        writer, reader = self._engines.writer, self._engines.reader
+        own = {} if reader.pool is writer.pool else {"database_reader": reader}
+        return {"database": writer, **own}
+
     def cursor_key(self) -> bytes:
         """Return the key that page cursors are signed with.
 

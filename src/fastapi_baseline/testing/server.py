@@ -99,6 +99,22 @@ class ServerProcess:
         """Return all that it has written, to show when something goes wrong."""
         return "\n".join([*self.stdout, *self.stderr]) or "It wrote nothing."
 
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, and go on; nothing happens if it has ended."""
+        self._process.send_signal(number)
+
+    def wait(self, *, timeout: timedelta = _PATIENCE) -> int:
+        """Return its exit code when it has ended by itself.
+
+        Raises:
+            ServerFailedError: If it still runs when the time is up.
+        """
+        try:
+            self._process.wait(timeout.total_seconds())
+        except subprocess.TimeoutExpired:
+            raise ServerFailedError(f"It has not ended in time.\n{self.output()}") from None
+        return self._end()
+
     def terminate(self, *, timeout: timedelta = _PATIENCE) -> int:
         """Ask it to stop (SIGTERM), and return its exit code; kill it if it takes too long."""
         self._process.send_signal(signal.SIGTERM)

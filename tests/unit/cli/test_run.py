@@ -4,11 +4,12 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from fastapi_baseline.cli.run import find_target
+from fastapi_baseline.cli.run import Target, find_settings, find_target
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.testing import free_port, server_process
 
@@ -106,13 +107,13 @@ def test_serves_with_the_defaults_that_the_layers_expect(service: Path, tmp_path
     command = [sys.executable, "-m", "fastapi_baseline", "run"]
     environment = {**os.environ, "PYTHONPATH": str(fake)}  # noqa: TID251 -- for the child
 
-    plain, proxied = (
+    plain, reloading = (
         json.loads(
             subprocess.run(
                 [*command, *options], cwd=service, env=environment, capture_output=True, check=True
             ).stdout
         )
-        for options in ([], ["--forwarded-allow-ips", "10.0.0.1", "--reload", "--host", "::1"])
+        for options in ([], ["--reload", "--host", "::1"])
     )
 
     assert plain == [
@@ -127,18 +128,57 @@ def test_serves_with_the_defaults_that_the_layers_expect(service: Path, tmp_path
             "access_log": False,
             "server_header": False,
             "proxy_headers": False,
-            "forwarded_allow_ips": None,
+            "timeout_keep_alive": 75,
             "timeout_graceful_shutdown": 25,
         },
     ]
     assert (
-        proxied[1]
-        | {
-            "host": "::1",
-            "reload": True,
-            "reload_dirs": [str(service / "src")],
-            "proxy_headers": True,
-            "forwarded_allow_ips": "10.0.0.1",
-        }
-        == proxied[1]
+        reloading[1] | {"host": "::1", "reload": True, "reload_dirs": [str(service / "src")]}
+        == reloading[1]
     )
+
+
+SETTLED = """
+from types import SimpleNamespace
+from fastapi_baseline import Settings
+
+async def answer(scope, receive, send): ...
+
+answer.state = SimpleNamespace(
+    baseline_settings=Settings.model_validate({"shutdown": {"grace": 2.5}})
+)
+nested = SimpleNamespace(app=answer)
+plain = object()
+"""
+
+
+@pytest.mark.parametrize("name", ["answer", "nested.app"])
+def test_takes_the_times_of_the_shutdown_from_the_settings_of_the_application(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "settled_service.py").write_text(SETTLED, encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+    settings = find_settings(Target(app=f"settled_service:{name}", folder=tmp_path))
+
+    assert settings is not None
+    assert settings.shutdown.grace == timedelta(seconds=2.5)
+
+
+@pytest.mark.parametrize("name", ["plain", "missing"])
+def test_an_application_of_others_has_no_settings(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "settled_service.py").write_text(SETTLED, encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+    assert find_settings(Target(app=f"settled_service:{name}", folder=tmp_path)) is None
+
+
+def test_believes_no_proxy_whatever_the_environment_of_the_server_says(
+    service: Path, call_process: CallProcess
+) -> None:
+    result = call_process(["run", "--forwarded-allow-ips", "*"], cwd=service)
+
+    assert result.returncode == 2
+    assert "No such option: --forwarded-allow-ips" in result.stderr

@@ -2,7 +2,9 @@ import logging
 from collections.abc import Sequence
 
 import pytest
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from fastapi_baseline import ConflictError
 from fastapi_baseline.middleware import ErrorBoundaryMiddleware
@@ -94,3 +96,43 @@ async def test_does_not_close_a_websocket_twice(caplog: pytest.LogCaptureFixture
 async def test_lets_a_lifespan_fail() -> None:
     with pytest.raises(RuntimeError):
         await _answer([], RuntimeError(), kind="lifespan")
+
+
+@pytest.mark.parametrize("messages", [[], [START, PART]])
+async def test_takes_a_client_that_has_gone_for_no_error(
+    messages: list[Message], caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = await _answer(messages, ClientDisconnect())
+
+    assert sent == messages
+    assert caplog.records == []
+
+
+async def test_takes_the_end_of_a_conversation_for_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sent = await _answer([{"type": "websocket.accept"}], WebSocketDisconnect(), kind="websocket")
+
+    assert sent == [{"type": "websocket.accept"}]
+    assert caplog.records == []
+
+
+async def test_does_not_close_a_websocket_that_the_client_has_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        raise RuntimeError
+
+    async def receive() -> Message:
+        return {"type": "websocket.disconnect", "code": 1001}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await ErrorBoundaryMiddleware(app)({"type": "websocket", "path": "/x"}, receive, send)
+
+    assert sent == []
+    assert _errors(caplog) == ["Unhandled RuntimeError"]

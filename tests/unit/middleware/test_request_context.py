@@ -1,10 +1,13 @@
 import re
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from starlette.types import Message, Receive, Scope, Send
 
 from fastapi_baseline import context
 from fastapi_baseline.middleware import RequestContextMiddleware
+from fastapi_baseline.middleware.request_context import make_request_id
 
 
 async def _seen_by(
@@ -115,3 +118,44 @@ async def test_makes_identifiers_of_its_own_that_it_would_accept() -> None:
     await RequestContextMiddleware(app)({"type": "http", "headers": []}, receive, send)
 
     assert re.fullmatch(rb"[0-9a-f]{32}", dict(sent[0]["headers"])[b"x-request-id"])
+
+
+@pytest.mark.parametrize("flags", [TraceFlags.DEFAULT, TraceFlags.SAMPLED])
+def test_takes_the_identifier_of_the_trace_whether_it_is_sampled_or_not(flags: int) -> None:
+    span = SpanContext(
+        trace_id=0xABC, span_id=0xDEF, is_remote=False, trace_flags=TraceFlags(flags)
+    )
+
+    with trace.use_span(NonRecordingSpan(span)):
+        request_id = make_request_id()
+
+    assert request_id == "00000000000000000000000000000abc"
+
+
+async def test_prefers_the_identifier_of_the_client_to_that_of_the_trace() -> None:
+    span = SpanContext(trace_id=0xABC, span_id=0xDEF, is_remote=False)
+
+    with trace.use_span(NonRecordingSpan(span)):
+        seen, _ = await _seen_by([(b"x-request-id", b"order-2026")])
+
+    assert seen == "order-2026"
+
+
+async def test_keeps_the_request_in_an_application_that_is_mounted() -> None:
+    seen: list[str | None] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        current = context.current()
+        seen.append(current.request_id if current else None)
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    inner = RequestContextMiddleware(app, make_id=lambda: "inner")
+    outer = RequestContextMiddleware(inner, make_id=lambda: "outer")
+    await outer({"type": "http", "headers": []}, receive, send)
+
+    assert seen == ["outer"]

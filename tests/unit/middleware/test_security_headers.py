@@ -13,11 +13,12 @@ async def _headers(
     settings: SecurityHeadersSettings | None = None,
     path: str = "/orders",
     kind: str = "http",
+    start: str = "http.response.start",
 ) -> dict[bytes, bytes]:
     sent: list[Message] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": own})
+        await send({"type": start, "status": 200, "headers": own})
 
     async def receive() -> Message:
         return {"type": "http.request"}
@@ -26,7 +27,9 @@ async def _headers(
         sent.append(message)
 
     layer = SecurityHeadersMiddleware(
-        app, settings=settings or SecurityHeadersSettings(), pages={"/docs"}
+        app,
+        settings=settings or SecurityHeadersSettings(),
+        pages={"/shop": "default-src 'self'"},
     )
     await layer({"type": kind, "path": path}, receive, send)
     assert len(sent[0]["headers"]) == len(dict(sent[0]["headers"]))
@@ -56,11 +59,11 @@ async def test_leaves_what_the_application_set(name: bytes) -> None:
     assert headers[name] == b"max-age=60"
 
 
-async def test_lets_a_page_for_people_load_scripts_but_not_be_framed() -> None:
-    headers = await _headers([], path="/docs")
+async def test_gives_a_page_the_policy_that_it_needs() -> None:
+    headers = await _headers([], path="/shop")
 
-    assert b"default-src" not in headers[b"content-security-policy"]
-    assert b"frame-ancestors 'none'" in headers[b"content-security-policy"]
+    assert headers[b"content-security-policy"] == b"default-src 'self'"
+    assert headers[b"x-frame-options"] == b"DENY"
 
 
 async def test_leaves_https_alone_if_told() -> None:
@@ -77,5 +80,14 @@ async def test_leaves_subdomains_alone_if_told() -> None:
     assert headers[b"strict-transport-security"] == b"max-age=31536000"
 
 
-async def test_passes_other_scopes_through() -> None:
-    assert await _headers([], kind="websocket") == {}
+async def test_the_refusal_of_a_websocket_is_a_response_too() -> None:
+    headers = await _headers([], kind="websocket", start="websocket.http.response.start")
+
+    assert headers == await _headers([])
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"), [("websocket", "websocket.accept"), ("lifespan", "http.response.start")]
+)
+async def test_leaves_all_else_alone(kind: str, start: str) -> None:
+    assert await _headers([], kind=kind, start=start) == {}

@@ -133,3 +133,25 @@ async def test_a_service_may_say_who_the_author_is() -> None:
     database = Database("sqlite://", metadata=LocalBase.metadata, actor=lambda: "importer")
 
     assert await _authors(database, principal=42) == ["importer", "importer"]
+
+
+@pytest.mark.parametrize(
+    ("url", "replica", "pools"),
+    [
+        ("sqlite://", None, ["database"]),
+        ("sqlite:///a.db", None, ["database", "database_reader"]),
+        ("postgresql://host/name", None, ["database"]),
+        ("postgresql://host/name", "postgresql://copy/name", ["database", "database_reader"]),
+    ],
+)
+def test_names_the_engines_that_have_connections_of_their_own(
+    url: str, replica: str | None, pools: list[str]
+) -> None:
+    settings = DatabaseSettings(replica_url=None if replica is None else SecretStr(replica))
+    database = Database(url, settings=settings)
+
+    engines = database.engines
+
+    assert list(engines) == pools
+    assert engines["database"] is database.engine
+    assert list(engines.values())[-1].pool is database.read_engine.pool

@@ -147,3 +147,22 @@ def test_a_service_does_not_outlive_a_test_that_was_killed(service: Path) -> Non
 
 def test_a_free_port_is_one_that_nobody_listens_on() -> None:
     assert 1024 <= free_port() <= 65535
+
+
+def test_says_how_a_process_has_ended_that_was_sent_a_signal(service: Path) -> None:
+    with uvicorn_server("service:app", cwd=service) as server:
+        server.send_signal(signal.SIGINT)
+        code = server.wait()
+
+        # It is too late, and does no harm.
+        server.send_signal(signal.SIGTERM)
+
+    assert code == server.returncode
+
+
+def test_says_that_a_process_does_not_end(service: Path) -> None:
+    with uvicorn_server("service:app", cwd=service) as server:
+        with pytest.raises(ServerFailedError, match="has not ended in time"):
+            server.wait(timeout=SHORT)
+
+        assert server.returncode is None

@@ -32,6 +32,7 @@ MAX_CURSOR = 4_096
 MAX_SEARCH = 200
 """How many characters a text to search for may have."""
 
+_TOKEN = "^[A-Za-z0-9_-]+$"  # noqa: S105 -- what a cursor is made of: base64url, unpadded
 _MEANINGS = {
     "": "",
     "gt": "More than this.",
@@ -129,12 +130,22 @@ def own_parameter(name: str, info: FieldInfo, *, declared: Any) -> Wire:
 
 def sort_parameter(names: Iterable[str], default: Sequence[str]) -> Wire:
     """Return the parameter for the order; its values are those names, and with `-` before."""
-    allowed = [name for plain in names for name in (plain, f"-{plain}")]
+    directions = [(name, f"-{name}") for name in names]
+    allowed = [name for pair in directions for name in pair]
     kind = Annotated[
         list[Literal[tuple(allowed)]], BeforeValidator(_split), Field(max_length=len(allowed))
     ]
     description = "What to sort by, in this order; with `-` before it, from the last to the first."
-    info: Any = Field(alias="sort", default=[*default], description=description)
+    # The document says what `_split` refuses.
+    once_each: Any = [
+        {"contains": {"enum": [*pair]}, "minContains": 0, "maxContains": 1} for pair in directions
+    ]
+    info: Any = Field(
+        alias="sort",
+        default=[*default],
+        description=description,
+        json_schema_extra={"uniqueItems": True, "allOf": once_each},
+    )
     return Wire(field="sort", part="", alias="sort", type=kind, info=info)
 
 
@@ -160,7 +171,11 @@ def offset_parameter(maximum: int) -> Wire:
 
 def cursor_parameter() -> Wire:
     """Return the parameter for where a page begins, as the page before has said it."""
-    kind = Annotated[str, Field(min_length=1, max_length=MAX_CURSOR)]
+    kind = Annotated[
+        str,
+        # Only in the document: a token with other characters is refused as one that is not ours.
+        Field(min_length=1, max_length=MAX_CURSOR, json_schema_extra={"pattern": _TOKEN}),
+    ]
     return _plain("cursor", kind, default=None, description="Where to go on, from the page before.")
 
 

@@ -11,8 +11,14 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args, get_origin
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from sqlalchemy import BigInteger, DateTime, Enum, Integer, Numeric, SmallInteger, Time, Uuid
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
@@ -225,7 +231,21 @@ def _refuse_zone(value: Any) -> Any:
     return value
 
 
-STORABLE = AfterValidator(_storable)
+class _Storable:
+    """Refuses what `_storable` does, and says so in the document."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(_storable, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"pattern": r"^[^\u0000]*$"} | handler(schema)
+
+
+STORABLE = _Storable()
 """Refuses texts that a database cannot store."""
 
 _WRITTEN_OUT = BeforeValidator(_written_out)

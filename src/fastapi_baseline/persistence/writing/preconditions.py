@@ -8,14 +8,20 @@ A route takes `IfMatch` and passes it on as `expected_version`:
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from fastapi import Depends, Header
+from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import BigInteger, ColumnElement, SmallInteger, false
 from starlette.requests import HTTPConnection
 
+from fastapi_baseline.entity_tags import (
+    MAX_ENTITY_TAGS,
+    EntityTag,
+    EntityTags,
+    InvalidEntityTagError,
+)
 from fastapi_baseline.errors import (
     ConfigurationError,
     FieldError,
@@ -24,11 +30,6 @@ from fastapi_baseline.errors import (
 )
 from fastapi_baseline.persistence.shape import Shape, shape_of
 
-MAX_ENTITY_TAGS = 100
-"""More than any client has reason to send; each becomes a value of a statement."""
-
-# RFC 9110, section 8.8.3; servers decode what is beyond ASCII as Latin-1.
-_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 # One that is written in another way was not made by `etag_of`, so it matches nothing.
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _BITS: dict[type[Any], int] = {SmallInteger: 16, BigInteger: 64}
@@ -50,15 +51,14 @@ class Precondition:
         Raises:
             InvalidRequestError: If it says nothing that RFC 9110 allows, or too much.
         """
-        if value.strip() == "*":
+        try:
+            tags = EntityTags.parse(value).tags
+        except InvalidEntityTagError as error:
+            raise _malformed() from error
+        if tags is None:
             return cls(versions=None)
-        tags = [tag for part in _split(value) if (tag := part.strip(" \t"))]
-        matches = [_TAG.fullmatch(tag) for tag in tags]
-        if not tags or len(tags) > MAX_ENTITY_TAGS or None in matches:
-            raise _malformed()
         # Strong comparison (section 8.8.3.2): a weak tag equals none.
-        strong = (match[2] for match in matches if match is not None and match[1] is None)
-        return cls(versions=frozenset(strong))
+        return cls(versions=frozenset(tag.opaque for tag in tags if not tag.weak))
 
     def is_met_by(self, version: object) -> bool:
         """Return whether this version is among those that are expected."""
@@ -75,10 +75,10 @@ def etag_of(entity: object) -> str:
         ConfigurationError: If the model of the entity has no version.
     """
     if isinstance(entity, int | str):
-        return f'"{entity}"'
+        return str(EntityTag(str(entity)))
     shape = shape_of(type(entity))
     check_versioned(shape)
-    return f'"{version_of(entity, shape)}"'
+    return str(EntityTag(str(version_of(entity, shape))))
 
 
 def version_of(entity: object, shape: Shape) -> object:
@@ -132,11 +132,6 @@ def _bits(kind: object) -> int:
     return next((bits for type_, bits in _BITS.items() if isinstance(kind, type_)), 32)
 
 
-def _split(value: str) -> Iterable[str]:
-    """Return what stands between commas; one inside of quotes belongs to its tag."""
-    return re.findall(r'(?:"[^"]*"|[^,"])+', value) if value.count('"') % 2 == 0 else [value]
-
-
 def _malformed() -> InvalidRequestError:
     detail = f'It must be "*", or a list of at most {MAX_ENTITY_TAGS} entity tags such as "3".'
     return InvalidRequestError(
@@ -149,29 +144,42 @@ def _malformed() -> InvalidRequestError:
     )
 
 
-_DESCRIPTION = (
+HEADER = "If-Match"
+REQUIRED_DESCRIPTION = (
     "The entity tag of the version that is meant, as the ETag header of an earlier response has "
     "it. If the resource has changed since, nothing is done and the answer is 412."
 )
-_Shown = Annotated[
-    str | None, Header(alias="If-Match", description=_DESCRIPTION, examples=['"3"', "*"])
-]
+OPTIONAL_DESCRIPTION = f"{REQUIRED_DESCRIPTION} Without it, any version is meant."
 
 
-def _find_if_match(connection: HTTPConnection, shown: _Shown = None) -> Precondition | None:
-    del shown  # It documents the header; a list may also come in several (section 5.3).
-    values = connection.headers.getlist("If-Match")
-    return Precondition.parse(", ".join(values)) if values else None
+def _shown(description: str) -> Any:
+    return Header(alias=HEADER, description=description, examples=['"3"', "*"])
 
 
-def _get_if_match(
-    precondition: Annotated[Precondition | None, Depends(_find_if_match)],
+# The parameters only document the header; a list may also come in several (section 5.3). Neither
+# waits for anything, but FastAPI would call plain functions in a thread.
+async def _get_if_match(
+    connection: HTTPConnection,
+    _: Annotated[str | SkipJsonSchema[None], _shown(REQUIRED_DESCRIPTION)] = None,
 ) -> Precondition:
+    precondition = _precondition_of(connection)
     if precondition is None:
         raise PreconditionRequiredError(
             "The request must say which version it means: send its entity tag as If-Match."
         )
     return precondition
+
+
+async def _find_if_match(
+    connection: HTTPConnection,
+    _: Annotated[str | SkipJsonSchema[None], _shown(OPTIONAL_DESCRIPTION)] = None,
+) -> Precondition | None:
+    return _precondition_of(connection)
+
+
+def _precondition_of(connection: HTTPConnection) -> Precondition | None:
+    values = connection.headers.getlist(HEADER)
+    return Precondition.parse(", ".join(values)) if values else None
 
 
 IfMatch = Annotated[Precondition, Depends(_get_if_match)]

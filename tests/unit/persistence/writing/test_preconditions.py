@@ -5,12 +5,12 @@ from sqlalchemy import BigInteger, SmallInteger
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
+from fastapi_baseline.entity_tags import MAX_ENTITY_TAGS
 from fastapi_baseline.errors import ConfigurationError, InvalidRequestError
 from fastapi_baseline.persistence import Base, UUIDPrimaryKey
 from fastapi_baseline.persistence.models import Versioned
 from fastapi_baseline.persistence.shape import shape_of
 from fastapi_baseline.persistence.writing.preconditions import (
-    MAX_ENTITY_TAGS,
     Precondition,
     etag_of,
     is_expected,

@@ -1,0 +1,143 @@
+"""What is measured and traced of an application, joined with what does it."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry import metrics, trace
+from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
+from opentelemetry.trace import TracerProvider
+from prometheus_client import REGISTRY, CollectorRegistry
+from starlette.types import Scope
+
+from fastapi_baseline.lifecycle import StatelessLifespan
+from fastapi_baseline.middleware import Exchange
+from fastapi_baseline.observability.metrics import (
+    BodySizes,
+    EventLoopMonitor,
+    HealthMetrics,
+    ObservableRefresh,
+    PrometheusMeterProvider,
+    activate_slots,
+    record_build_info,
+)
+from fastapi_baseline.observability.tracing import find_traces_endpoint
+from fastapi_baseline.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """Where the measurements and the spans of an application go.
+
+    `tracer_provider` is `None` if they go where the process has said for all of it, if anywhere.
+    """
+
+    settings: Settings
+    registry: CollectorRegistry
+    meter_provider: MeterProvider
+    tracer_provider: TracerProvider | None
+
+    @property
+    def is_measuring(self) -> bool:
+        """Return whether anything is measured."""
+        return self.settings.metrics.enabled
+
+    def as_config(self, *, excluded: Collection[str]) -> TelemetryConfig:
+        """Return what FastAPI's own telemetry is to do; nothing for the paths in `excluded`."""
+        paths = frozenset(excluded)
+
+        def is_excluded(scope: Any) -> bool:
+            return scope["path"] in paths
+
+        return {
+            "tracer_provider": self.tracer_provider,
+            "meter_provider": self.meter_provider,
+            # Errors and refusals have lines in the log of the process, which are not sent twice.
+            "logs": False,
+            "metrics": self.is_measuring,
+            "operation_spans": self.settings.tracing.operation_spans,
+            "auto_configure": False,
+            "exclude": is_excluded,
+        }
+
+    def observe_exchanges(self) -> Callable[[Exchange], None] | None:
+        """Return what wants to know of every exchange, or `None` if nothing does."""
+        if self.is_measuring and self.settings.metrics.body_sizes:
+            return BodySizes(self.meter_provider).record
+        return None
+
+    def health_metrics(self) -> HealthMetrics:
+        """Return what records the outcomes of health checks."""
+        return HealthMetrics(self.meter_provider)
+
+    def lifespans(self) -> list[StatelessLifespan]:
+        """Return what measures and sends beside the requests, to be entered in this order."""
+        entered: list[StatelessLifespan] = []
+        if self.tracer_provider is not None and hasattr(self.tracer_provider, "force_flush"):
+            from fastapi_baseline.observability.tracing import (  # noqa: PLC0415 -- loads the SDK
+                make_tracing_lifespan,
+            )
+
+            provider: Any = self.tracer_provider
+            entered.append(make_tracing_lifespan(provider))
+        if self.is_measuring:
+            entered.append(ObservableRefresh(self.registry).lifespan)
+            entered.append(EventLoopMonitor(self.meter_provider).lifespan)
+        return entered
+
+
+def make_telemetry(
+    settings: Settings, *, version: str, tracer_provider: TracerProvider | None = None
+) -> Telemetry:
+    """Return the telemetry of a service; `tracer_provider` takes the place of the settings' own.
+
+    Raises:
+        ConfigurationError: If the endpoint for traces cannot be used, the extra for it is missing,
+            or the folder in which processes count together cannot be written to.
+    """
+    if settings.metrics.enabled and settings.prometheus_multiproc_dir is not None:
+        activate_slots(settings.prometheus_multiproc_dir)
+    provider: MeterProvider = NoOpMeterProvider()
+    if settings.metrics.enabled:
+        provider = PrometheusMeterProvider(REGISTRY, max_series=settings.metrics.max_series)
+        record_build_info(provider, version=version, commit=settings.build.commit or "")
+    return Telemetry(
+        settings=settings,
+        registry=REGISTRY,
+        meter_provider=provider,
+        tracer_provider=tracer_provider or _make_tracer_provider(settings, version),
+    )
+
+
+def make_global(telemetry: Telemetry, *, with_tracing: bool = True) -> None:
+    """Let the whole process measure and trace there, unless it has been told otherwise before.
+
+    FastAPI's own telemetry asks for the providers of the process where an application has none, and
+    so do instruments and tracers that are asked for without one.
+    """
+    if telemetry.is_measuring and _is_undecided(metrics.get_meter_provider()):
+        metrics.set_meter_provider(telemetry.meter_provider)
+    provider = telemetry.tracer_provider if with_tracing else None
+    if provider is not None and _is_undecided(trace.get_tracer_provider()):
+        trace.set_tracer_provider(provider)
+
+
+def exclude_from_telemetry(scope: Scope) -> None:
+    """Keep a request out of FastAPI's own telemetry; it asks for this key before all else."""
+    scope["fastapi.telemetry"] = None
+
+
+def _is_undecided(provider: object) -> bool:
+    """Return whether a provider only stands in for one that may come; the API has no question."""
+    return type(provider).__name__ in {"ProxyTracerProvider", "_ProxyMeterProvider"}
+
+
+def _make_tracer_provider(settings: Settings, version: str) -> TracerProvider | None:
+    if find_traces_endpoint(settings) is None:
+        return None
+    from fastapi_baseline.observability.tracing import (  # noqa: PLC0415 -- loads the SDK
+        make_tracer_provider,
+    )
+
+    return make_tracer_provider(settings, version=version)

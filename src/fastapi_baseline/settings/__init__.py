@@ -1,0 +1,60 @@
+"""What a service is told by its environment: one frozen tree, read once.
+
+A service subclasses `Settings` and makes one instance at the top of its program; everything below
+is handed values. Nested settings are written with two underscores (`DATABASE__POOL_SIZE=20`), and
+names that the ecosystem knows stay plain (`DATABASE_URL`, `CORS_ORIGINS`, `ENVIRONMENT`).
+"""
+
+from fastapi_baseline.settings.database import DatabaseSettings
+from fastapi_baseline.settings.http import (
+    CompressionSettings,
+    ConditionalRequestsSettings,
+    CorsSettings,
+    IdempotencySettings,
+    RequestSettings,
+    SecurityHeadersSettings,
+)
+from fastapi_baseline.settings.operations import (
+    BuildSettings,
+    HealthSettings,
+    LogSettings,
+    ManagementSettings,
+    MetricsSettings,
+    ShutdownSettings,
+    TracingSettings,
+)
+from fastapi_baseline.settings.service import Settings
+from fastapi_baseline.settings.values import (
+    DatabaseUrl,
+    Duration,
+    Environment,
+    LogLevel,
+    RedisUrl,
+    Section,
+    TextList,
+)
+
+__all__ = [
+    "BuildSettings",
+    "CompressionSettings",
+    "ConditionalRequestsSettings",
+    "CorsSettings",
+    "DatabaseSettings",
+    "DatabaseUrl",
+    "Duration",
+    "Environment",
+    "HealthSettings",
+    "IdempotencySettings",
+    "LogLevel",
+    "LogSettings",
+    "ManagementSettings",
+    "MetricsSettings",
+    "RedisUrl",
+    "RequestSettings",
+    "Section",
+    "SecurityHeadersSettings",
+    "Settings",
+    "ShutdownSettings",
+    "TextList",
+    "TracingSettings",
+]

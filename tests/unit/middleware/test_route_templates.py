@@ -1,0 +1,107 @@
+import pytest
+from fastapi import APIRouter, FastAPI
+from httpx2 import ASGITransport, AsyncClient
+from opentelemetry.sdk.metrics import MeterProvider
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_baseline.middleware.route_templates import route_of
+
+ROUTES = {
+    "/plain/1": "/plain/{x}",
+    "/v1/orders/1": "/v1/orders/{number}",
+    "/v1/shops/eu/orders/1": "/v1/shops/{shop}/orders/{number}",
+    "/v1/orders/none": "/v1/orders/{number}",
+    "/sub/plain/1": "/sub/plain/{x}",
+    "/sub/v1/orders/1": "/sub/v1/orders/{number}",
+    "/tenants/acme/plain/1": "/tenants/{tenant}/plain/{x}",
+    "/nothing": None,
+}
+# What the framework's telemetry knows, and what is left in the scope otherwise.
+OF_STARLETTE = {"/starlette/old/1": ("/starlette/{path}", "/starlette/old/{x}")}
+
+
+class Peek:
+    def __init__(self, app: ASGIApp, *, found: dict[str, str | None]) -> None:
+        self._app = app
+        self._found = found
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, root_path = scope["path"], scope.get("root_path", "")
+        await self._app(scope, receive, send)
+        self._found[path] = route_of(scope, root_path=root_path)
+
+
+def add_routes(app: FastAPI) -> None:
+    orders = APIRouter(prefix="/orders")
+
+    @orders.get("/{number}")
+    async def get_order(number: int) -> int:
+        return number
+
+    shops = APIRouter(prefix="/shops/{shop}")
+    shops.include_router(orders)
+    app.include_router(orders, prefix="/v1")
+    app.include_router(shops, prefix="/v1")
+
+    @app.get("/plain/{x}")
+    async def get_plain(x: str) -> str:
+        return x
+
+
+async def templates_of(app: FastAPI, *paths: str, root_path: str = "") -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    add_routes(app)
+    inner = FastAPI()
+    add_routes(inner)
+    app.mount("/sub", inner)
+    app.mount("/tenants/{tenant}", inner)
+
+    async def answer(request: object) -> PlainTextResponse:
+        return PlainTextResponse("old")
+
+    app.mount("/starlette", Starlette(routes=[Route("/old/{x}", answer)]))
+    app.add_middleware(Peek, found=found)
+    transport = ASGITransport(app, root_path=root_path)
+    async with AsyncClient(transport=transport, base_url="http://test") as client:
+        for path in paths:
+            await client.get(path)
+    return found
+
+
+async def test_agrees_with_the_telemetry_of_the_framework() -> None:
+    with_telemetry = FastAPI(telemetry={"meter_provider": MeterProvider()})
+
+    found = await templates_of(with_telemetry, *ROUTES, *OF_STARLETTE)
+
+    assert found == ROUTES | {path: known for path, (known, _) in OF_STARLETTE.items()}
+
+
+async def test_knows_the_template_without_telemetry() -> None:
+    found = await templates_of(FastAPI(), *ROUTES, *OF_STARLETTE)
+
+    assert found == ROUTES | {path: guessed for path, (_, guessed) in OF_STARLETTE.items()}
+
+
+async def test_leaves_out_what_a_proxy_has_put_before() -> None:
+    found = await templates_of(
+        FastAPI(), "/behind/v1/orders/1", "/behind/sub/plain/1", root_path="/behind"
+    )
+
+    assert found == {
+        "/behind/v1/orders/1": "/v1/orders/{number}",
+        "/behind/sub/plain/1": "/sub/plain/{x}",
+    }
+
+
+@pytest.mark.parametrize("path_format", ["/plain/{x}", None])
+def test_falls_back_to_the_route_itself(path_format: str | None) -> None:
+    class Route:
+        pass
+
+    route = Route()
+    vars(route)["path_format"] = path_format
+
+    assert route_of({"type": "http", "route": route}) == path_format
