@@ -223,19 +223,25 @@ def _check_that_the_wheel_has_the_template(session: nox.Session, wheel: Path) ->
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks, or the one that is named: `nox -s bench -- imports`, `-- data --quick`."""
+    """Run the benchmarks, or the one that is named: `nox -s bench -- imports`, `-- http --quick`."""
     session.install(*LIBRARY, *_groups("test"), *_editable(EXAMPLES))
     environment: dict[str, str] = {}
-    if not session.posargs or "data" in session.posargs:
-        environment["BENCHMARK_PEERS"] = _peers_environment(session, "current", *LIBRARY)
+    peers = {"data": ("BENCHMARK_PEERS", "current"), "http": ("BENCHMARK_HTTP_PEERS", "http")}
+    for name, (variable, pinned) in peers.items():
+        if not session.posargs or name in session.posargs:
+            environment[variable] = _peers_environment(session, pinned, *LIBRARY)
     session.run("python", "-m", "benchmarks", *session.posargs, env=environment)
 
 
 @nox.session
 def defects(session: nox.Session) -> None:
-    """Reproduce the defects of peers that the data layer has tests for, and record the outcomes."""
-    environments = [f"{name}={_peers_environment(session, name)}" for name in ("current", "older")]
-    session.run("python", "-m", "benchmarks._defects", *environments)
+    """Reproduce the defects of peers that this library has tests for, and record the outcomes.
+
+    Name environments of theirs to run only what is probed there: `nox -s defects -- http`.
+    """
+    names = session.posargs or ("current", "older", "http")
+    environments = [f"{name}={_peers_environment(session, name)}" for name in names]
+    session.run("python", "-m", "benchmarks._probing", *environments)
 
 
 def _peers_environment(session: nox.Session, name: str, *requirements: str) -> str:

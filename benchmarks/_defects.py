@@ -1,20 +1,12 @@
-"""The lines of the data layer's contract, and what peers were seen to do on each of them.
+"""The lines of the data layer's contract, each of which a test of the library shows.
 
 A probe runs in an environment of the peers, which has nothing of the library; so this module needs
-nothing but the standard library. What the library does is shown by its own tests.
+nothing but the standard library. `benchmarks._probing` runs the probes.
 """
 
-import argparse
-import json
-import subprocess
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-FOLDER = Path(__file__).parent / "peers"
-RESULTS = FOLDER / "defects.json"
-TABLE = FOLDER / "defects.md"
 _TESTS = "tests/integration/persistence/test_contract.py"
 
 
@@ -124,79 +116,3 @@ LINES: Mapping[str, Line] = {
         test="tests/typing/subclasses.py",
     ),
 }
-
-
-def main() -> int:
-    """Run the probes with each interpreter that is named, and write both files of results.
-
-    Return 1 if a line names a test that does not exist, else 0.
-    """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("environments", nargs="+", metavar="NAME=PYTHON")
-    options = parser.parse_args()
-    outcomes: list[Outcome] = []
-    for environment in options.environments:
-        name, _, python = environment.partition("=")
-        outcomes += _run(python, name)
-    order = list(LINES)
-    outcomes.sort(key=lambda outcome: (order.index(outcome.line), outcome.peer))
-    found = [asdict(outcome) for outcome in outcomes]
-    RESULTS.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    TABLE.write_text(render(outcomes), encoding="utf-8")
-    defects = sum(outcome.has_defect for outcome in outcomes)
-    print(f"{defects} defects in {len(outcomes)} probes: {TABLE}")
-    missing = _missing_tests()
-    if missing:
-        print("No such test: " + ", ".join(missing))
-    return 1 if missing else 0
-
-
-def _run(python: str, name: str) -> Iterable[Outcome]:
-    done = subprocess.run(
-        (python, "-m", "benchmarks.peers.defects", name),
-        check=True,
-        cwd=FOLDER.parents[1],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return [Outcome(**found) for found in json.loads(done.stdout)]
-
-
-def render(outcomes: Sequence[Outcome]) -> str:
-    """Return the table of what was seen, in Markdown."""
-    lines = [
-        "# What peers do on the lines of the data layer's contract",
-        "",
-        "Written by `nox -s defects`. Each line was run against the peers on SQLite, through their",
-        f"public API. What this library does is shown by the test of the line, in `{_TESTS}`.",
-        "",
-        "| Line, and our test | Peer | With FastAPI, SQLAlchemy | Defect | Seen |",
-        "|---|---|---|---|---|",
-    ]
-    for name, line in LINES.items():
-        cell = f"{line.says}<br>`{line.test.rpartition('::')[2]}`"
-        for outcome in (outcome for outcome in outcomes if outcome.line == name):
-            versions = outcome.versions
-            peer = f"{outcome.peer} {versions[outcome.peer]}"
-            beside = f"{versions['fastapi']}, {versions['sqlalchemy']}"
-            verdict = "**yes**" if outcome.has_defect else "no"
-            seen = outcome.observed.replace("|", r"\|")
-            lines.append(f"| {cell} | {peer} | {beside} | {verdict} | {seen} |")
-            cell = ""
-    return "\n".join([*lines, ""])
-
-
-def _missing_tests() -> list[str]:
-    """Return the tests that a line names and that do not exist."""
-    root = FOLDER.parents[1]
-    missing: list[str] = []
-    for line in LINES.values():
-        path, _, test = line.test.partition("::")
-        file = root / path
-        if not file.is_file() or f"def {test}(" not in file.read_text("utf-8") + "def (":
-            missing.append(line.test)
-    return missing
-
-
-if __name__ == "__main__":
-    sys.exit(main())

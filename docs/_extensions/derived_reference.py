@@ -7,8 +7,7 @@ import importlib
 import json
 import pkgutil
 import re
-import runpy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import UnionType
@@ -21,6 +20,8 @@ from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 
 import fastapi_baseline
+from benchmarks import _defects, _http_defects
+from benchmarks._defects import Line, Outcome
 from fastapi_baseline.cli.commands import app as command_line
 from fastapi_baseline.errors import BaselineError
 from fastapi_baseline.problems import status_of, title_of
@@ -68,6 +69,7 @@ def _write_pages(app: Sphinx) -> None:
         "errors.md": _errors(),
         "command-line.md": _commands(),
         "comparison.md": _comparison(Path(app.srcdir)),
+        "http-comparison.md": _http_comparison(Path(app.srcdir)),
     }
     for name, lines in pages.items():
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -182,59 +184,89 @@ def _command(command: Any, *, path: str, parent: typer.Context | None) -> Iterat
 
 
 def _comparison(docs: Path) -> Iterator[str]:
-    """Give what peers were seen to do, and the chart of the benchmark if it was drawn."""
-    benchmarks = docs.parent / "benchmarks"
-    contract = runpy.run_path(str(benchmarks / "_defects.py"))["LINES"]
-    found = json.loads((benchmarks / "peers/defects.json").read_text(encoding="utf-8"))
-    peers = sorted({_release(outcome) for outcome in found})
-    yield from _matrix(contract, found, peers)
+    """Give what peers of the data layer were seen to do, and the chart of the benchmark."""
+    contract, found = _defects.LINES, _outcomes(docs, "defects")
+    yield from _matrix(contract, found)
     yield ""
-    yield "Seen with:"
-    yield ""
-    yield from sorted({f"- {_run_with(outcome)}" for outcome in found})
-    yield ""
-    yield "## What was seen"
-    yield ""
-    for name, line in contract.items():
-        outcomes = [outcome for outcome in found if outcome["line"] == name]
-        if outcomes:
-            yield f"**{_plain(line.says)}**"
-            yield ""
-            yield from (f"- {_seen(outcome)}" for outcome in outcomes)
-            yield ""
+    yield from _details(contract, found)
     if (docs / _CHART).exists():
-        yield "## What it costs"
+        yield "### What it costs"
         yield ""
         yield "Drawn by `nox -s bench -- data --chart`, which names the versions in it."
         yield ""
         yield f"![Times of the data layer beside those of its peers](/{_CHART})"
 
 
-def _matrix(contract: Any, found: Sequence[Any], peers: Sequence[str]) -> Iterator[str]:
+def _http_comparison(docs: Path) -> Iterator[str]:
+    """Give what peers of the HTTP stack were seen to do."""
+    contract, found = _http_defects.LINES, _outcomes(docs, "http-defects")
+    yield "| Line of the contract | Does it | Does not |"
+    yield "| --- | --- | --- |"
+    for name, line in contract.items():
+        own = [outcome for outcome in found if outcome.line == name]
+        does = sorted({outcome.peer for outcome in own if not outcome.has_defect})
+        does_not = sorted({outcome.peer for outcome in own if outcome.has_defect})
+        yield f"| {_plain(line.says)} | {_listed(does)} | {_listed(does_not)} |"
+    yield ""
+    yield "A library that is on neither side was not asked, or does no such thing."
+    yield ""
+    yield from _details(contract, found)
+
+
+def _outcomes(docs: Path, name: str) -> Sequence[Outcome]:
+    """Return what was seen, as `nox -s defects` has written it."""
+    text = (docs.parent / f"benchmarks/peers/{name}.json").read_text(encoding="utf-8")
+    return [Outcome(**found) for found in json.loads(text)]
+
+
+def _details(contract: Mapping[str, Line], found: Sequence[Outcome]) -> Iterator[str]:
+    yield "### What was seen"
+    yield ""
+    yield "Behind each line stands our test of it."
+    yield ""
+    for name, line in contract.items():
+        outcomes = [outcome for outcome in found if outcome.line == name]
+        if outcomes:
+            yield f"**{_plain(line.says)}**: `{line.test.rpartition('::')[2]}`"
+            yield ""
+            yield from (f"- {_seen(outcome)}" for outcome in outcomes)
+            yield ""
+    yield "Seen with:"
+    yield ""
+    yield from sorted({f"- {_run_with(outcome)}" for outcome in found})
+    yield ""
+
+
+def _matrix(contract: Mapping[str, Line], found: Sequence[Outcome]) -> Iterator[str]:
+    peers = sorted({_release(outcome) for outcome in found})
     yield f"| Line of the contract | {' | '.join(peers)} |"
     yield f"| --- |{' --- |' * len(peers)}"
     for name, line in contract.items():
         cells: list[str] = []
         for peer in peers:
-            own = [one for one in found if (one["line"], _release(one)) == (name, peer)]
-            has_defect = any(outcome["has_defect"] for outcome in own)
+            own = [one for one in found if (one.line, _release(one)) == (name, peer)]
+            has_defect = any(outcome.has_defect for outcome in own)
             cells.append("—" if not own else "no" if has_defect else "yes")
         yield f"| {_plain(line.says)} | {' | '.join(cells)} |"
     yield ""
     yield '"Yes" means that the library does what the line says, "—" that it was not asked, or does no such thing.'
 
 
-def _release(outcome: Any) -> str:
-    return f"{outcome['peer']} {outcome['versions'][outcome['peer']]}"
+def _listed(names: Sequence[str]) -> str:
+    return "<br>".join(names) or "—"
 
 
-def _run_with(outcome: Any) -> str:
-    return ", ".join(f"{name} {version}" for name, version in outcome["versions"].items())
+def _release(outcome: Outcome) -> str:
+    return f"{outcome.peer} {outcome.versions[outcome.peer]}"
 
 
-def _seen(outcome: Any) -> str:
-    verdict = "no" if outcome["has_defect"] else "yes"
-    return f"{_release(outcome)}, {verdict}: `` {outcome['observed']} ``"
+def _run_with(outcome: Outcome) -> str:
+    return ", ".join(f"{name} {version}" for name, version in outcome.versions.items())
+
+
+def _seen(outcome: Outcome) -> str:
+    verdict = "no" if outcome.has_defect else "yes"
+    return f"{_release(outcome)}, {verdict}: `` {outcome.observed} ``"
 
 
 def _plain(text: str) -> str:

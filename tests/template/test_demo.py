@@ -31,7 +31,9 @@ def test_shows_every_step_and_leaves_nothing_behind(
 
     for step in (
         *("Rendered", "Installed", "first migration", "Started", "GET /livez", "GET /readyz"),
-        *("POST /items", "201", "GET /items", "422", "409", "same request id", "has stopped"),
+        *("POST /items", "201", "GET /items", "422", "409", "same request id"),
+        *("tell of the same request", "If-None-Match", "304", "without the Internet"),
+        *("SIGTERM", '"draining"', "still answers", "has stopped"),
     ):
         assert step in said
     assert "✗" not in said

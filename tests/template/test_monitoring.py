@@ -12,16 +12,23 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from fastapi_baseline import Settings, create_app
+from fastapi_baseline.observability.metrics import (
+    PrometheusMeterProvider,
+    observe_dropped_log_records,
+)
 from fastapi_baseline.persistence import Transaction
 from fastapi_baseline.testing import running
 
 Render = Callable[..., Path]
 Run = Callable[..., str]
 
-# Prometheus' own, what is there only once something has been lost, and what counts the lines of a log
-# that is not set up here.
-NOT_SHOWN = {"up", "baseline_metrics_dropped_total", "log_records_dropped_total"}
+# Prometheus' own, and what is there only once something has been lost.
+NOT_SHOWN = {"up", "baseline_metrics_dropped_total"}
+# Prometheus' own.
+LABELS_OF_TARGETS = {"instance", "job"}
 METRIC = re.compile(r"(?<![\w:])[a-z][a-z0-9_]*(?=\{|\)? (?:<|>|==) |\[)")
+GROUPED = re.compile(r"\bby \(([^)]*)\)")
+SELECTED = re.compile(r'(\w+) ?(?:=~|!~|!=|=)\s*"')
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +69,9 @@ def test_tests_every_alert(monitoring: Path) -> None:
     assert not {alert for alert in alerts if alert not in tests}
 
 
-async def test_asks_only_for_metrics_that_a_service_has(monitoring: Path, tmp_path: Path) -> None:
+async def test_asks_only_for_metrics_and_labels_that_a_service_has(
+    monitoring: Path, tmp_path: Path
+) -> None:
     rules = yaml.safe_load((monitoring / "rules.yml").read_text(encoding="utf-8"))
     dashboard = json.loads((monitoring / "dashboard.json").read_text(encoding="utf-8"))
     asked = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
@@ -71,6 +80,8 @@ async def test_asks_only_for_metrics_that_a_service_has(monitoring: Path, tmp_pa
     ]
     url = SecretStr(f"sqlite:///{tmp_path / 'watched.db'}")
     app = create_app(Settings(database_url=url), configure_logging=False)
+    # What `create_app` does where it sets up the log.
+    observe_dropped_log_records(PrometheusMeterProvider(), lambda: 0)
 
     @app.get("/used")
     async def use(transaction: Transaction) -> None:
@@ -82,9 +93,15 @@ async def test_asks_only_for_metrics_that_a_service_has(monitoring: Path, tmp_pa
         await client.get("/readyz")
         shown = (await client.get("/metrics")).text
 
-    names = {
-        sample.name for family in text_string_to_metric_families(shown) for sample in family.samples
-    }
+    samples = [
+        sample for family in text_string_to_metric_families(shown) for sample in family.samples
+    ]
     wanted = {name for expression in asked for name in METRIC.findall(expression)}
     assert len(wanted) >= 10
-    assert wanted - names <= NOT_SHOWN
+    assert wanted - {sample.name for sample in samples} <= NOT_SHOWN
+    labels = {label for expression in asked for label in SELECTED.findall(expression)}
+    for expression in asked:
+        for names in GROUPED.findall(expression):
+            labels |= {name.strip() for name in names.split(",")}
+    assert len(labels) >= 8
+    assert labels - {label for sample in samples for label in sample.labels} == LABELS_OF_TARGETS

@@ -29,6 +29,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "bare": {"database": "none", "deploy": [], "ci": "none", "include_example": False},
     "half-bare": {"deploy": [], "ci": "none"},
     "monitored": {"deploy": ["compose", "monitoring"]},
+    "half-monitored": {"database": "none", "deploy": ["compose", "monitoring"]},
 }
 
 

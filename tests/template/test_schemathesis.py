@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from fastapi_baseline.testing import free_port, server_process
+from fastapi_baseline.testing.postgres import PostgresServer
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
@@ -40,13 +41,13 @@ def address(
     install: Callable[[Path], None],
     run: Run,
     environment: Path,
-    postgres_server: Any,
+    postgres_server: PostgresServer,
 ) -> Generator[str]:
     service = render_for_session("described-service")
     install(service)
     baseline, port = environment / "baseline", free_port()
-    with postgres_server.database() as url:
-        url = f"postgresql://{url.partition('://')[2]}"
+    with postgres_server.database() as made:
+        url = f"postgresql://{made.partition('://')[2]}"
         variables = {"DATABASE_URL": url, "ENVIRONMENT": "test", "LOG__LEVEL": "ERROR"}
         run(baseline, "db", "revision", "-m", "create items", cwd=service, extra=variables)
         run(baseline, "db", "upgrade", cwd=service, extra=variables)

@@ -16,11 +16,24 @@ from benchmarks._defects import Outcome
 from benchmarks.peers.defects.probe import PROBES, Probe
 
 _MODULES = {
-    "current": ("advanced_alchemy", "fastapi_pagination", "fastcrud"),
-    "older": ("advanced_alchemy_older", "fastapi_filter", "sqlalchemy_older"),
+    "current": ("defects.advanced_alchemy", "defects.fastapi_pagination", "defects.fastcrud"),
+    "older": (
+        "defects.advanced_alchemy_older",
+        "defects.fastapi_filter",
+        "defects.sqlalchemy_older",
+    ),
+    "http": (
+        "http_defects.errors_and_ids",
+        "http_defects.measuring",
+        "http_defects.processes",
+        "http_defects.bodies",
+        "http_defects.idempotent",
+        "http_defects.operating",
+    ),
 }
 # What the outcome of a probe may depend on, beside the peer itself.
-_BESIDE = ("fastapi", "sqlalchemy")
+_BESIDE = {"http": ("fastapi", "starlette")}
+_DATABASE = ("fastapi", "sqlalchemy")
 
 
 def main() -> None:
@@ -29,7 +42,7 @@ def main() -> None:
     logging.disable()
     (environment,) = sys.argv[1:]
     for name in _MODULES[environment]:
-        importlib.import_module(f"benchmarks.peers.defects.{name}")
+        importlib.import_module(f"benchmarks.peers.{name}")
     chosen = [probe for probe in PROBES if probe.environment == environment]
     print(json.dumps([asdict(outcome) for outcome in _run(chosen)]))
 
@@ -45,18 +58,19 @@ def _run(probes: Sequence[Probe]) -> list[Outcome]:
                 peer=probe.peer,
                 has_defect=has_defect,
                 observed=observed,
-                versions=_versions(probe.peer),
+                versions=_versions(probe),
             )
         )
     return outcomes
 
 
-def _versions(peer: str) -> dict[str, str]:
-    return {
-        **{name: version(name) for name in (peer, *_BESIDE)},
-        "Python": platform.python_version(),
-        "SQLite": sqlite3.sqlite_version,
-    }
+def _versions(probe: Probe) -> dict[str, str]:
+    beside = _BESIDE.get(probe.environment, _DATABASE)
+    found = {name: version(name) for name in (probe.peer, *beside)}
+    found["Python"] = platform.python_version()
+    if beside is _DATABASE:
+        found["SQLite"] = sqlite3.sqlite_version
+    return found
 
 
 if __name__ == "__main__":

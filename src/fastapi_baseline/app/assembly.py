@@ -1,7 +1,7 @@
 """A new application, or one that exists, with everything around it."""
 
 import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -33,9 +33,11 @@ from fastapi_baseline.discovery import find_domains, package_of
 from fastapi_baseline.documentation import add_documentation_pages
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.health import (
+    HEALTH_PATH,
     INFO_PATH,
     PROBE_PATHS,
     CheckRegistration,
+    HealthGroup,
     HealthMonitor,
     make_health_router,
     make_info_router,
@@ -52,6 +54,7 @@ from fastapi_baseline.middleware import (
     Stack,
     StackChange,
     TrustedProxiesMiddleware,
+    is_layer,
     make_exception_handlers,
     make_stack,
 )
@@ -68,6 +71,8 @@ from fastapi_baseline.settings import Settings
 INTERNAL_PATHS = (*PROBE_PATHS, METRICS_PATH, INFO_PATH, LOGGERS_PATH)
 """What is for orchestrators and operators, and no part of the service's traffic."""
 
+_OWN_GROUPS = ("live", "ready", "startup")
+
 # What FastAPI registers by itself; a service that registered something else keeps it.
 _FRAMEWORK_HANDLERS = (http_exception_handler, request_validation_exception_handler)
 _LAST_LINES = timedelta(seconds=1)
@@ -79,6 +84,7 @@ def create_app(
     package: str | None = None,
     lifespan: Lifespan | None = None,
     checks: Sequence[HealthCheck | CheckRegistration] = (),
+    health_groups: Sequence[HealthGroup] = (),
     stack: StackChange | None = None,
     tracer_provider: TracerProvider | None = None,
     validation_status: int = 422,
@@ -114,9 +120,9 @@ def create_app(
     options.setdefault("title", settings.service_name)
     options.setdefault("version", version)
     options["responses"] = PROBLEM_RESPONSE | options.get("responses", {})
-    options["telemetry"] = telemetry.as_config(excluded=INTERNAL_PATHS) | options.get(
-        "telemetry", {}
-    )
+    options["telemetry"] = telemetry.as_config(
+        excluded=_internal_paths(health_groups)
+    ) | options.get("telemetry", {})
     app = Service(entry=_entry(settings), lifespan=lifespan, **options)
     for domain in domains:
         if domain.router is not None:
@@ -125,6 +131,7 @@ def create_app(
         app,
         settings,
         checks=checks,
+        health_groups=health_groups,
         stack=stack,
         telemetry=telemetry,
         logs=logs,
@@ -139,6 +146,7 @@ def install(
     settings: Settings,
     *,
     checks: Sequence[HealthCheck | CheckRegistration] = (),
+    health_groups: Sequence[HealthGroup] = (),
     stack: StackChange | None = None,
     tracer_provider: TracerProvider | None = None,
     validation_status: int = 422,
@@ -171,13 +179,19 @@ def install(
         app,
         settings,
         checks=checks,
+        health_groups=health_groups,
         stack=stack,
         telemetry=telemetry,
         logs=None,
         validation_status=validation_status,
         clock=clock or SystemClock(),
     )
-    return _entry(settings)(_without_internal_telemetry(app))
+    return _entry(settings)(_without_telemetry(app, paths=_internal_paths(health_groups)))
+
+
+def _internal_paths(health_groups: Sequence[HealthGroup]) -> tuple[str, ...]:
+    groups = (*_OWN_GROUPS, *(group.name for group in health_groups))
+    return (*INTERNAL_PATHS, *(f"{HEALTH_PATH}/{name}" for name in groups))
 
 
 def _entry(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
@@ -188,8 +202,8 @@ def _entry(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
     )
 
 
-def _without_internal_telemetry(app: ASGIApp) -> ASGIApp:
-    internal = frozenset(INTERNAL_PATHS)
+def _without_telemetry(app: ASGIApp, *, paths: Collection[str]) -> ASGIApp:
+    internal = frozenset(paths)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("path") in internal:
@@ -204,6 +218,7 @@ def _join(
     settings: Settings,
     *,
     checks: Sequence[HealthCheck | CheckRegistration],
+    health_groups: Sequence[HealthGroup],
     stack: StackChange | None,
     telemetry: Telemetry,
     logs: LoggingHandle | None,
@@ -219,8 +234,10 @@ def _join(
         [*backends.checks, *checks],
         settings=settings.health,
         clock=clock,
+        groups=health_groups,
         availability=availability,
         on_result=telemetry.health_metrics().record if telemetry.is_measuring else None,
+        in_background=settings.environment != "test",
     )
     management = _add_routes(app, settings, monitor=monitor, telemetry=telemetry, logs=logs)
     document_responses(app)
@@ -234,6 +251,7 @@ def _join(
             settings,
             backends=backends,
             change=stack,
+            exempt_paths=_internal_paths(health_groups),
             telemetry=telemetry,
             availability=availability,
             clock=clock,
@@ -305,6 +323,7 @@ def _layers_for(
     *,
     backends: Backends,
     change: StackChange | None,
+    exempt_paths: Collection[str],
     telemetry: Telemetry,
     availability: Availability,
     clock: Clock,
@@ -312,12 +331,12 @@ def _layers_for(
     layers = make_stack(
         settings,
         clock=clock,
-        exempt_paths=INTERNAL_PATHS,
+        exempt_paths=exempt_paths,
         availability=availability,
         observe=telemetry.observe_exchanges(),
     )
-    if any(layer.cls is CORSMiddleware for layer in app.user_middleware):
-        layers = Stack(layer for layer in layers if layer.cls is not CORSMiddleware)
+    if any(is_layer(layer, CORSMiddleware) for layer in app.user_middleware):
+        layers = Stack(layer for layer in layers if not is_layer(layer, CORSMiddleware))
     layers.append(
         Middleware(
             IdempotencyCaptureMiddleware,

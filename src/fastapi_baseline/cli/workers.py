@@ -21,6 +21,7 @@ with optional("uvicorn", extra="server"):
     from uvicorn.supervisors import Multiprocess
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+LEVELS_VARIABLE = "LOG__LEVELS_FILE"
 
 # What a worker and its server need beyond their budget, before they count as lost.
 _SLACK = timedelta(seconds=3)
@@ -37,7 +38,7 @@ def serve_with_workers(
     `arguments` are those of uvicorn.
     """
     config = Config(app, **arguments)
-    with shared_metrics() if is_measured else without_shared_metrics():
+    with shared_levels(), (shared_metrics() if is_measured else without_shared_metrics()):
         workers = Workers(config, [config.bind_socket()], limit=limit)
         workers.run()
     if workers.has_failed:
@@ -65,6 +66,23 @@ def shared_metrics() -> Generator[Path]:
             yield Path(made)
         finally:
             del os.environ[METRICS_VARIABLE]  # noqa: TID251 -- as it was
+
+
+@contextmanager
+def shared_levels() -> Generator[None]:
+    """Give processes that are started in the block a file through which they share log levels.
+
+    It is the one that `LOG__LEVELS_FILE` names, or else one that lasts as long as the block.
+    """
+    if os.environ.get(LEVELS_VARIABLE):  # noqa: TID251 -- the operator has named one
+        yield
+        return
+    with TemporaryDirectory(prefix="baseline-levels-") as made:
+        os.environ[LEVELS_VARIABLE] = str(Path(made) / "levels.json")  # noqa: TID251 -- handed on
+        try:
+            yield
+        finally:
+            del os.environ[LEVELS_VARIABLE]  # noqa: TID251 -- as it was
 
 
 @contextmanager

@@ -38,8 +38,12 @@ class HealthMonitor:
         groups: Sequence[HealthGroup] = (),
         availability: Availability | None = None,
         on_result: ResultHook | None = None,
+        in_background: bool = True,
     ) -> None:
         """Check with the pace of `settings`; `on_result` is told what each run found.
+
+        Unless `in_background`, checks run only while a probe waits for them: for tests, in which
+        nobody else may be at the database.
 
         Raises:
             ConfigurationError: If names are used twice, a group or a check that is named does not
@@ -56,6 +60,7 @@ class HealthMonitor:
             for registration in registrations
         }
         self._clock = clock
+        self._in_background = in_background
         self._is_watching = False
         self.availability = availability or Availability()
         """Whether the process takes traffic, whatever its checks say."""
@@ -67,9 +72,9 @@ class HealthMonitor:
         # Held here, cancelled below. A TaskGroup would wrap errors of the lifespans inside.
         watches = [
             asyncio.create_task(watched.watch())  # noqa: TID251 -- held here
-            for watched in self._watched.values()
+            for watched in (self._watched.values() if self._in_background else ())
         ]
-        self._is_watching = True
+        self._is_watching = self._in_background
         try:
             yield
         finally:

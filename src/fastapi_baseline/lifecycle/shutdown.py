@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from datetime import timedelta
 from types import FrameType
 from typing import Any
@@ -97,7 +98,8 @@ class GracefulShutdown:
     def _call_soon(self, call: Callable[[], None], *, otherwise: Callable[[], object]) -> None:
         try:
             assert self._loop is not None  # noqa: S101 -- set before the handler
-            self._loop.call_soon_threadsafe(call)
+            # In a context of its own: the signal may have interrupted any request.
+            self._loop.call_soon_threadsafe(call, context=Context())
         except RuntimeError:
             otherwise()
 

@@ -12,7 +12,7 @@ from fastapi_baseline.middleware.exception_handlers import make_exception_handle
 from fastapi_baseline.middleware.load_shedding import LoadSheddingMiddleware
 from fastapi_baseline.middleware.request_context import RequestContextMiddleware
 from fastapi_baseline.middleware.security_headers import SecurityHeadersMiddleware
-from fastapi_baseline.middleware.stack import Stack, StackChange, make_stack
+from fastapi_baseline.middleware.stack import Stack, StackChange, is_layer, make_stack
 from fastapi_baseline.middleware.trusted_hosts import TrustedHostsMiddleware
 from fastapi_baseline.middleware.trusted_proxies import TrustedProxiesMiddleware
 
@@ -32,6 +32,7 @@ __all__ = [
     "StackChange",
     "TrustedHostsMiddleware",
     "TrustedProxiesMiddleware",
+    "is_layer",
     "make_cors",
     "make_exception_handlers",
     "make_stack",

@@ -22,7 +22,8 @@ async def log_conversation(
     """Hold one conversation; `now` gives seconds, for its duration.
 
     The last line has the code with which the connection was closed, by whichever side was first,
-    and the number of messages. It is a WARNING if the application has failed (1011).
+    and the number of messages. It is a WARNING if the application has failed (1011, or
+    a status of 500 or above).
     """
     conversation = _Conversation(scope, receive=receive, send=send, now=now)
     try:
@@ -48,7 +49,8 @@ class _Conversation:
         self._send = send
         self._now = now
         self._began = now()
-        self._status: int = HTTPStatus.FORBIDDEN
+        # What the server answers to a handshake that is left open.
+        self._status: int = HTTPStatus.INTERNAL_SERVER_ERROR
         self._received = 0
         self._sent = 0
         self.code: int | None = None
@@ -71,6 +73,8 @@ class _Conversation:
             self.note("opened")
         elif kind == "websocket.close" and self.code is None:
             self.code = message.get("code", _NORMAL)
+            # If it was not open yet, the server makes this of it.
+            self._status = HTTPStatus.FORBIDDEN
         elif kind == "websocket.http.response.start":
             self._status = message["status"]
         await self._send(message)
@@ -84,7 +88,6 @@ class _Conversation:
             "client": client[0] if client else None,
         }
         if event == "refused":
-            # A server answers a refusal with 403, unless the application has said otherwise.
             fields["status"] = self._status
         elif event == "closed":
             fields["code"] = self.code
@@ -92,5 +95,8 @@ class _Conversation:
             fields["received_messages"] = self._received
             fields["sent_messages"] = self._sent
         add_context(fields)
-        level = logging.WARNING if self.code == _UNEXPECTED else logging.INFO
+        is_bad = self.code == _UNEXPECTED or (
+            event == "refused" and self._status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        )
+        level = logging.WARNING if is_bad else logging.INFO
         write(level, f"WS {self._path} {event}", fields)

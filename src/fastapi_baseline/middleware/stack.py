@@ -27,7 +27,7 @@ class Stack(list[Middleware]):
     """The layers around an application, from the outside in.
 
     It is a list, so a service may also slice and sort it; the methods change it in place and
-    return it. A layer is named by its class.
+    return it. A layer is named by its class, or by one that this was made of.
     """
 
     def without(self, kind: type) -> Self:
@@ -61,7 +61,7 @@ class Stack(list[Middleware]):
 
     def _position(self, kind: type) -> int:
         for position, layer in enumerate(self):
-            if layer.cls is kind:
+            if is_layer(layer, kind):
                 return position
         present = ", ".join(name_of(layer) for layer in self)
         raise ConfigurationError(f"The stack has no {kind.__name__}. It has: {present}.")
@@ -69,6 +69,11 @@ class Stack(list[Middleware]):
 
 StackChange = Callable[[Stack], Iterable[Middleware]]
 """What a service makes of the stack that it is handed: the layers that it wants."""
+
+
+def is_layer(layer: Middleware, kind: type) -> bool:
+    """Return whether a layer is of this kind, or of one that was made of it."""
+    return isinstance(layer.cls, type) and issubclass(layer.cls, kind)
 
 
 def name_of(layer: Middleware) -> str:

@@ -45,7 +45,13 @@ async def test_a_storm_of_probes_asks_the_database_once(
         monitor.lifespan(app),
         AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
     ):
-        answers = await asyncio.gather(*(client.get(path) for _ in range(200) for path in PROBES))
+        answers = [
+            answer
+            for _ in range(20)
+            for answer in await asyncio.gather(
+                *(client.get(path) for _ in range(10) for path in PROBES)
+            )
+        ]
 
     assert {answer.status_code for answer in answers} == {200}
     assert len([text for text in statements if text.startswith("SELECT")]) == 1

@@ -1,5 +1,8 @@
+import json
+import logging
 import random
-from collections.abc import MutableMapping
+import re
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -11,9 +14,12 @@ from pydantic import BaseModel
 from starlette.types import Scope
 
 from fastapi_baseline import Settings, create_app
+from fastapi_baseline.observability import JsonFormatter
 from fastapi_baseline.observability.metrics import PrometheusMeterProvider, write_metrics
 
 REQUESTS = 10_000
+# What a terminal and a collector of lines read as text, and as nothing else.
+PRINTABLE = re.compile(r"[\x20-\x7e]+")
 METHODS = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
 TEMPLATES = {
     "/v1/items",
@@ -121,6 +127,30 @@ def app(registry: CollectorRegistry) -> FastAPI:
     return app
 
 
+class Lines(logging.Handler):
+    """Keeps the lines as they would be written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonFormatter())
+        self.kept: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.kept.append(self.format(record))
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    handler = Lines()
+    logger = logging.getLogger("fastapi_baseline")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield handler.kept
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+
+
 async def _send(app: FastAPI, scope: Scope, body: bytes) -> int:
     statuses: list[int] = []
 
@@ -135,14 +165,17 @@ async def _send(app: FastAPI, scope: Scope, body: bytes) -> int:
     return statuses[0]
 
 
-async def test_random_requests_make_no_series_outside_of_the_closed_set(
-    app: FastAPI, registry: CollectorRegistry
+async def test_random_requests_make_no_series_outside_of_the_closed_set_and_no_line_of_their_own(
+    app: FastAPI, registry: CollectorRegistry, lines: list[str]
 ) -> None:
     randomness = Randomness()
 
     statuses = {await _send(app, randomness.scope(), randomness.body()) for _ in range(REQUESTS)}
 
     assert max(statuses) < 500
+    assert len(lines) >= REQUESTS
+    assert not [line for line in lines if not PRINTABLE.fullmatch(line)]
+    assert all(isinstance(json.loads(line), dict) for line in lines)
     samples = [
         sample
         for family in text_string_to_metric_families(write_metrics(registry).decode())

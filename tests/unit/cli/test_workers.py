@@ -11,8 +11,10 @@ import pytest
 from uvicorn import Config
 
 from fastapi_baseline.cli.workers import (
+    LEVELS_VARIABLE,
     METRICS_VARIABLE,
     Workers,
+    shared_levels,
     shared_metrics,
     without_shared_metrics,
 )
@@ -203,3 +205,28 @@ def test_exits_with_1_when_workers_cannot_start(service: Path, call_process: Cal
     result = call_process(["run", "--port", "0", "--workers", "2"], cwd=service)
 
     assert result.returncode == 1
+
+
+def levels_file() -> str | None:
+    return os.environ.get(LEVELS_VARIABLE)  # noqa: TID251 -- what is tested
+
+
+def test_names_a_file_in_which_processes_share_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(LEVELS_VARIABLE, raising=False)
+
+    with shared_levels():
+        folder = Path(levels_file() or "").parent
+        was_there = folder.is_dir()
+
+    assert was_there
+    assert not folder.exists()
+    assert levels_file() is None
+
+
+def test_leaves_the_file_that_the_operator_has_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LEVELS_VARIABLE, "/run/levels.json")
+
+    with shared_levels():
+        inside = levels_file()
+
+    assert inside == levels_file() == "/run/levels.json"

@@ -172,6 +172,19 @@ async def test_runs_what_is_due_where_no_lifespan_does(clock: ManualClock) -> No
     assert check.runs == 2
 
 
+async def test_runs_nothing_by_itself_if_told(clock: ManualClock) -> None:
+    check = Check()
+    monitor = HealthMonitor([check], settings=SETTINGS, clock=clock, in_background=False)
+
+    async with monitor.lifespan(None):
+        await asyncio.sleep(0)
+        before = check.runs
+        await monitor.report()
+        await monitor.report()
+
+    assert (before, check.runs) == (0, 1)
+
+
 async def test_a_critical_check_brings_its_group_down(clock: ManualClock) -> None:
     monitor = _monitor(Check("a"), Check("b", OSError()), clock=clock)
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import StreamingResponse
 from httpx2 import ASGITransport, AsyncClient
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +20,8 @@ from fastapi_baseline.observability import JsonFormatter
 from fastapi_baseline.settings import LogSettings
 from fastapi_baseline.testing import ManualClock
 
+# Machines that run tests are busy.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SCOPE: Scope = {"type": "http", "method": "GET", "path": "/x", "client": ("127.0.0.1", 1)}
 
 
@@ -158,8 +160,8 @@ async def test_warns_about_what_is_slow(log: pytest.LogCaptureFixture) -> None:
         await send(start())
         await send(body())
 
-    settings = LogSettings(slow_request=timedelta(seconds=2), success_ratio=0)
-    await AccessLogMiddleware(app, clock=clock, settings=settings)(SCOPE, nothing_more, ignore)
+    log_settings = LogSettings(slow_request=timedelta(seconds=2), success_ratio=0)
+    await AccessLogMiddleware(app, clock=clock, settings=log_settings)(SCOPE, nothing_more, ignore)
 
     assert lines(log)[0]["slow"] is True
     assert log.records[0].levelno == logging.WARNING
@@ -366,6 +368,7 @@ async def test_streams_what_it_counts(app: FastAPI, log: pytest.LogCaptureFixtur
     assert "incomplete" not in fields
 
 
+@UNHURRIED
 @given(path=st.text(st.characters(exclude_categories=())), method=st.text())
 async def test_any_path_is_one_line_without_control_characters(path: str, method: str) -> None:
     written: list[str] = []

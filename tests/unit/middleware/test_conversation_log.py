@@ -85,6 +85,13 @@ async def test_notes_with_which_status_it_was_refused(log: pytest.LogCaptureFixt
     assert lines(log)[0]["status"] == 401
 
 
+async def test_warns_about_a_handshake_that_is_left_open(log: pytest.LogCaptureFixture) -> None:
+    await converse()
+
+    assert lines(log)[0]["status"] == 500
+    assert log.records[0].levelname == "WARNING"
+
+
 async def test_warns_about_defects(log: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise RuntimeError

@@ -13,6 +13,7 @@ ROUTES = {
     "/plain/1": "/plain/{x}",
     "/v1/orders/1": "/v1/orders/{number}",
     "/v1/shops/eu/orders/1": "/v1/shops/{shop}/orders/{number}",
+    "/v1/orders/1/old": "/v1/orders/{number}/old",
     "/v1/orders/none": "/v1/orders/{number}",
     "/sub/plain/1": "/sub/plain/{x}",
     "/sub/v1/orders/1": "/sub/v1/orders/{number}",
@@ -34,6 +35,10 @@ class Peek:
         self._found[path] = route_of(scope, root_path=root_path)
 
 
+async def answer(request: object) -> PlainTextResponse:
+    return PlainTextResponse("old")
+
+
 def add_routes(app: FastAPI) -> None:
     orders = APIRouter(prefix="/orders")
 
@@ -41,6 +46,7 @@ def add_routes(app: FastAPI) -> None:
     async def get_order(number: int) -> int:
         return number
 
+    orders.routes.append(Route("/orders/{number}/old", answer))
     shops = APIRouter(prefix="/shops/{shop}")
     shops.include_router(orders)
     app.include_router(orders, prefix="/v1")
@@ -58,9 +64,6 @@ async def templates_of(app: FastAPI, *paths: str, root_path: str = "") -> dict[s
     add_routes(inner)
     app.mount("/sub", inner)
     app.mount("/tenants/{tenant}", inner)
-
-    async def answer(request: object) -> PlainTextResponse:
-        return PlainTextResponse("old")
 
     app.mount("/starlette", Starlette(routes=[Route("/old/{x}", answer)]))
     app.add_middleware(Peek, found=found)

@@ -16,6 +16,19 @@ from fastapi_baseline.settings import LogSettings
 
 _LAST_LINES = timedelta(seconds=5)
 _UVICORN_LOGGERS = ("uvicorn", "uvicorn.error")
+# What uvicorn and its library for WebSockets say about each conversation, with the query, and of
+# each refusal with a response that it was none: the access log has one line for it.
+_CONVERSATIONS = frozenset(
+    {
+        '%s - "WebSocket %s" %d',
+        '%s - "WebSocket %s" 403',
+        '%s - "WebSocket %s" [accepted]',
+        "ASGI callable returned without completing handshake.",
+        "connection closed",
+        "connection open",
+        "connection rejected (%d %s)",
+    }
+)
 # With `echo`, SQLAlchemy gives these a handler of its own, unless they have one.
 _SQLALCHEMY_LOGGERS = (
     "sqlalchemy.engine.Engine",
@@ -82,8 +95,8 @@ def configure_logging(settings: LogSettings) -> LoggingHandle:
     """Send the records of this process to standard output, in the format of the settings.
 
     Calling it again replaces what it did before, changed levels too; handlers of others stay. The
-    lines of uvicorn and of SQLAlchemy go the same way, except uvicorn's access log, which is
-    silenced, since the service writes its own.
+    lines of uvicorn and of SQLAlchemy go the same way, except those of uvicorn about requests and
+    WebSockets, which are silenced: the service writes its own.
     """
     root = logging.getLogger()
     while _handles:
@@ -103,12 +116,17 @@ def configure_logging(settings: LogSettings) -> LoggingHandle:
     return handle
 
 
+def _is_no_conversation(record: logging.LogRecord) -> bool:
+    return not (isinstance(record.msg, str) and record.msg in _CONVERSATIONS)
+
+
 def _take_over_others() -> None:
     for name in _UVICORN_LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("uvicorn.error").addFilter(_is_no_conversation)
     for name in _SQLALCHEMY_LOGGERS:
         logger = logging.getLogger(name)
         if not logger.handlers:

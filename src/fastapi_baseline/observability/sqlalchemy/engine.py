@@ -24,6 +24,8 @@ with optional("sqlalchemy", "greenlet", extra="persistence"):
 
 _SCOPE = "fastapi_baseline.sqlalchemy"
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
+# SQLite has some for each transaction; no request asks for them.
+_NOT_COUNTED = TRANSACTION_CONTROL | {"PRAGMA"}
 # What SQLAlchemy's names are called in the semantic conventions; others are the same.
 _SYSTEMS = {"mssql": "microsoft.sql_server", "oracle": "oracle.db"}
 # Where an execution keeps what is known of it while it runs. SQLAlchemy has no place for this.
@@ -47,7 +49,8 @@ def instrument_engine(
     of them as well, or the same one twice, counts nothing twice. Without providers, the global ones
     are used.
 
-    What begins and ends transactions is measured, but not counted for the request.
+    What begins and ends transactions is measured, but not counted for the request; nor are the
+    pragmas of SQLite.
     """
     target = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     observer = _StatementObserver(
@@ -142,7 +145,7 @@ class _StatementObserver:
         if running.span is not None:
             running.span.end()
         request = context.current()
-        if request is not None and operation not in TRANSACTION_CONTROL:
+        if request is not None and operation not in _NOT_COUNTED:
             request.statements.record(statement.text, elapsed)
 
     def _describe(self, operation: str, error: str | None) -> dict[str, AttributeValue]:

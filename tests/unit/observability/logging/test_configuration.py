@@ -66,6 +66,19 @@ def test_takes_over_the_lines_of_the_server(capsys: pytest.CaptureFixture[str]) 
     assert logging.getLogger("uvicorn.access").disabled
 
 
+def test_silences_what_the_server_says_about_websockets(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging(LogSettings())
+
+    server = logging.getLogger("uvicorn.error")
+    server.info('%s - "WebSocket %s" [accepted]', "127.0.0.1:1", "/ws?key=hunter2")
+    server.info("connection open")
+    server.info("Shutting down")
+
+    assert [line["msg"] for line in lines(capsys)] == ["Shutting down"]
+
+
 def test_takes_over_the_lines_of_sqlalchemy(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(LogSettings())
 

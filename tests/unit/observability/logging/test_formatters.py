@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
@@ -15,6 +15,9 @@ from fastapi_baseline.observability.logging.lines import LineComposer
 
 # Everything that ends a line or speaks to a terminal, wherever it is written.
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+# Machines that run tests are busy.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 any_text = st.text(st.characters(exclude_categories=()))
 any_scalar = st.none() | st.booleans() | st.integers() | st.floats() | any_text | st.binary()
@@ -98,6 +101,7 @@ def test_lets_no_value_forge_a_line() -> None:
     assert "\n" not in written
 
 
+@UNHURRIED
 @given(message=any_text, fields=st.dictionaries(any_scalar, any_value))
 def test_any_message_and_any_fields_are_one_valid_line(message: str, fields: Any) -> None:
     written = JsonFormatter().format(record_of(message, fields=fields))
@@ -107,6 +111,7 @@ def test_any_message_and_any_fields_are_one_valid_line(message: str, fields: Any
     assert parse(written)["level"] == "INFO"
 
 
+@UNHURRIED
 @given(name=any_text, message=any_text)
 def test_any_error_is_one_valid_line(name: str, message: str) -> None:
     record = with_trouble(message, ValueError(name))
@@ -118,6 +123,7 @@ def test_any_error_is_one_valid_line(name: str, message: str) -> None:
     assert "ValueError" in parse(written)["exception"]
 
 
+@UNHURRIED
 @given(message=any_text, fields=st.dictionaries(any_scalar, any_value))
 def test_any_message_and_any_fields_are_one_line_for_people(message: str, fields: Any) -> None:
     written = ConsoleFormatter().format(record_of(message, fields=fields))

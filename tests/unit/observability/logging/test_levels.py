@@ -50,11 +50,11 @@ def test_gives_the_level_back_when_the_time_is_over(
     before = shop.level
     clock.advance(timedelta(seconds=1))
     levels.refresh()
-    levels.close()
 
     assert changed.until == clock.now()
     assert before == logging.DEBUG
     assert shop.level == logging.ERROR
+    assert not levels.get(NAME).is_changed
 
 
 def test_a_second_change_replaces_the_first(shop: logging.Logger, clock: ManualClock) -> None:
@@ -123,8 +123,6 @@ def test_processes_that_share_a_file_follow_each_other(
     there.reset(NAME)
     shop.setLevel(logging.DEBUG)
     here.refresh()
-    here.close()
-    there.close()
 
     assert (taken_over.level, taken_over.is_changed) == ("DEBUG", True)
     assert taken_over.until == clock.now() + MINUTE

@@ -1,5 +1,6 @@
 import multiprocessing
 from datetime import UTC, datetime
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -55,20 +56,22 @@ def test_takes_what_it_does_not_understand_for_nothing(
     assert "cannot be read" in caplog.text
 
 
-def _add(file: Path, name: str) -> None:
+def _add(file: Path, name: str, together: Barrier) -> None:
     shared = SharedLevels(file)
-    for number in range(20):
+    together.wait()
+    for number in range(100):
         with shared.locked():
             shared.write({**shared.read(), f"{name}.{number}": DEBUG})
 
 
 def test_processes_lose_nothing_that_others_have_written(file: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_add, args=(file, name)) for name in ("a", "b")]
+    together = context.Barrier(2)
+    processes = [context.Process(target=_add, args=(file, name, together)) for name in ("a", "b")]
 
     for process in processes:
         process.start()
     for process in processes:
         process.join()
 
-    assert len(SharedLevels(file).read()) == 40
+    assert len(SharedLevels(file).read()) == 200

@@ -70,3 +70,12 @@ def test_leaves_no_part_of_a_secret_at_the_cut(before: int) -> None:
     text = "x" * before + " pg://me:hunter2hunter2@db " + "y" * 100_000
 
     assert "hunter" not in shorten(text, Redactor().redact)
+
+
+@pytest.mark.parametrize("before", range(LONGEST_TEXT - 40, LONGEST_TEXT + 1, 8))
+def test_leaves_no_part_of_a_secret_that_is_beyond_the_cut(before: int) -> None:
+    # What is redacted is shorter then, and lets what follows move up.
+    long_secret = "password=" + "x" * 4_000
+    text = long_secret + " " + "y" * (before - 1_960) + " pg://me:hunter2hunter2@db"
+
+    assert "hunter" not in shorten(text + "z" * 100_000, Redactor().redact)

@@ -102,6 +102,7 @@ def test_counts_the_statements_of_a_request(
             connection.execute(text(f"SELECT {number}"))
         with connection.begin_nested():
             connection.execute(text("VALUES (1)"))
+        connection.execute(text("PRAGMA query_only"))
 
     statements = request_in_progress.statements
     assert statements.count == 4

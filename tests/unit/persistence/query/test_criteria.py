@@ -1,6 +1,7 @@
 """What a class of queries takes from a request, and what it refuses, without a database."""
 
 import enum
+import re
 from collections.abc import AsyncGenerator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -754,3 +755,22 @@ def test_refuses_to_sort_by_a_text() -> None:
 
         class Sorted(ListQuery[Grower], sort=("name",)):  # pyright: ignore[reportUnusedClass] -- a mistake
             pass
+
+
+async def test_documents_what_is_refused_for_more_than_one_reason(client: AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    operations = document["paths"]
+    schemas = {
+        parameter["name"]: parameter["schema"]
+        for path in ("/chests", "/on")
+        for parameter in operations[path]["get"]["parameters"]
+    }
+
+    pairs = [part["contains"]["enum"] for part in schemas["sort"]["allOf"]]
+    assert schemas["sort"]["uniqueItems"]
+    assert all(part["maxContains"] == 1 for part in schemas["sort"]["allOf"])
+    assert [pair[1] for pair in pairs] == [f"-{pair[0]}" for pair in pairs]
+    assert schemas["cursor"]["pattern"] == "^[A-Za-z0-9_-]+$"
+    for name in ("q", "label[contains]"):
+        assert not re.search(schemas[name]["pattern"], "a\0b"), name
+        assert re.search(schemas[name]["pattern"], "a\nb"), name

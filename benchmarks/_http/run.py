@@ -1,0 +1,189 @@
+"""The HTTP benchmark itself, in an environment that has the peers: `--quick` for a short run."""
+
+import argparse
+import importlib.util
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from benchmarks._http import layers
+from benchmarks._http.apps import BARE, DEFAULT, PEERS, SAMPLED_PEERS, TRACED, UNTRACED_PEERS
+from benchmarks._http.collector import batches, collector
+from benchmarks._http.load import Burst, Load, LoadError, burst, check, cores
+from benchmarks._http.report import MANY, Report, versions
+from benchmarks._http.servers import Server, get, server
+from benchmarks._http.service import HEADERS, TARGET
+
+_PROBES = ("/livez", "/readyz", "/health")
+_AT_ONCE = 100
+_EXPECTED = ("x-request-id", "x-content-type-options", "access-control-allow-origin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How long everything takes."""
+
+    rounds: int = 7
+    seconds: float = 3.0
+    warm_up: float = 1.0
+    connections: int = 16
+    blocks: int = 30
+    """How often each arrangement of layers is measured without a server."""
+
+
+QUICK = Effort(rounds=1, seconds=1.0, warm_up=1.0, blocks=6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """A contender, under the name that it is reported by."""
+
+    name: str
+    app: str
+    routes: int = 10
+    is_traced: bool = False
+    writes_lines: bool = True
+
+
+CONTENDERS = (
+    Contender(name=BARE, app=BARE, writes_lines=False),
+    Contender(name=DEFAULT, app=DEFAULT),
+    Contender(name=TRACED, app=TRACED, is_traced=True),
+    Contender(name=PEERS, app=PEERS, is_traced=True),
+    Contender(name=SAMPLED_PEERS, app=SAMPLED_PEERS, is_traced=True),
+    Contender(name=UNTRACED_PEERS, app=UNTRACED_PEERS),
+    Contender(name=MANY, app=DEFAULT, routes=500),
+    Contender(name=f"{BARE} with 500 routes", app=BARE, routes=500, writes_lines=False),
+)
+
+
+def main() -> int:
+    """Measure, print tables, write the file, and return 0 if the aims are met, else 1."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a short run: to try, not to judge")
+    options = parser.parse_args()
+    try:
+        check()
+        report = _run(QUICK if options.quick else Effort())
+    except LoadError as error:
+        print(error)
+        return 1
+    report.is_quick = options.quick
+    report.write()
+    return report.judge()
+
+
+_STARTED = time.monotonic()
+
+
+def _say(text: str) -> None:
+    print(f"[{time.monotonic() - _STARTED:5.0f} s] {text}", file=sys.stderr, flush=True)
+
+
+def _contenders() -> Sequence[Contender]:
+    if importlib.util.find_spec("prometheus_fastapi_instrumentator") is not None:
+        return CONTENDERS
+    print("The peers are not installed here, and left out: use `nox -s bench -- http`")
+    return [one for one in CONTENDERS if not one.app.startswith(PEERS)]
+
+
+def _run(effort: Effort) -> Report:
+    contenders = _contenders()
+    here, there = cores()
+    if here == there:
+        print("There is one core only: the servers and the load share it.")
+    report = Report(versions=versions(), loads={one.name: Load() for one in contenders})
+    with collector() as spans:
+        for number in range(effort.rounds):
+            _say(f"round {number + 1} of {effort.rounds}")
+            for one in rotated(contenders, number):
+                _round(one, report, effort, spans=spans, first=number == 0)
+    _say("health")
+    with server(DEFAULT, core=here) as running:
+        report.health = {
+            path: _burst(running, path, effort, connections=_AT_ONCE)
+            for path in _PROBES
+            if _is_served(running, path)
+        }
+    _say("layers")
+    report.layers = layers.measure(blocks=effort.blocks)
+    report.added = layers.added_by_routes(blocks=effort.blocks)
+    return report
+
+
+def rotated(contenders: Sequence[Contender], number: int) -> Iterator[Contender]:
+    """Give the contenders in an order that is another one in each round."""
+    turn = number % len(contenders)
+    in_order = [*contenders[turn:], *contenders[:turn]]
+    yield from in_order if number % 2 == 0 else reversed(in_order)
+
+
+def _round(one: Contender, report: Report, effort: Effort, *, spans: str, first: bool) -> None:
+    here, _ = cores()
+    traced = spans if one.is_traced else None
+    arrived = batches(traced) if traced else 0
+    with ExitStack() as stack:
+        running = stack.enter_context(
+            server(one.app, core=here, routes=one.routes, collector=traced)
+        )
+        if first:
+            report.memory_mib = {**report.memory_mib, one.name: running.memory_mib()}
+            _check_features(one, running)
+        warm = _burst(running, TARGET, effort, seconds=effort.warm_up)
+        used = running.cpu_seconds()
+        measured = _burst(running, TARGET, effort)
+        used = running.cpu_seconds() - used
+        load = report.loads[one.name]
+        load.bursts.append(measured)
+        load.cpu_us.append(used / measured.requests * 1e6)
+        if one.writes_lines:
+            asked = warm.requests + measured.requests
+            report.lost_lines += max(asked - running.lines(), 0)
+        if traced and batches(traced) == arrived:
+            raise LoadError(f"{one.name} has sent no spans: what was measured was not traced")
+
+
+def _check_features(one: Contender, running: Server) -> None:
+    """Refuse to compare with what does not do the work.
+
+    Raises:
+        LoadError: If an answer lacks what every stack should add.
+    """
+    if one.app == BARE:
+        return
+    answered = get(f"{running.address}{TARGET}")
+    missing = [name for name in _EXPECTED if name not in answered]
+    if missing:
+        raise LoadError(f"{one.name} answers without {', '.join(missing)}")
+
+
+def _is_served(running: Server, path: str) -> bool:
+    try:
+        get(f"{running.address}{path}")
+    except LoadError:
+        return False
+    return True
+
+
+def _burst(
+    running: Server,
+    path: str,
+    effort: Effort,
+    *,
+    seconds: float | None = None,
+    connections: int | None = None,
+) -> Burst:
+    _, there = cores()
+    return burst(
+        f"{running.address}{path}",
+        seconds=seconds or effort.seconds,
+        connections=connections or effort.connections,
+        core=there,
+        headers=HEADERS,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

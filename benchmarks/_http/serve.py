@@ -1,0 +1,37 @@
+"""Serve a contender on a core: `python -m benchmarks._http.serve NAME --port 8000 --core 0`."""
+
+import argparse
+import os
+
+import uvicorn
+
+from benchmarks._http.apps import NAMES, TRUSTED, Wanted, make
+
+
+def main() -> None:
+    """Serve until the process is told to stop."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--core", type=int, required=True)
+    parser.add_argument("--routes", type=int, default=10)
+    parser.add_argument("--collector")
+    options = parser.parse_args()
+    os.sched_setaffinity(0, {options.core})
+    app = make(options.name, Wanted(routes=options.routes, collector=options.collector))
+    uvicorn.run(
+        app,
+        port=options.port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # The peers' client address comes from the server; ours is a layer, and bare has none.
+        proxy_headers=options.name.startswith("peers"),
+        forwarded_allow_ips=TRUSTED,
+    )
+
+
+if __name__ == "__main__":
+    main()
