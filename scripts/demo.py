@@ -154,7 +154,9 @@ def _migrate(screen: Screen, folder: Path) -> None:
 
 
 @contextmanager
-def _running(screen: Screen, folder: Path, log: Path, traces: TraceReceiver) -> Generator[Service]:
+def _running(
+    screen: Screen, folder: Path, log: Path, *, traces: TraceReceiver
+) -> Generator[Service]:
     started = time.monotonic()
     port = _free_port()
     told = {

@@ -8,13 +8,13 @@ import json
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, get_args, get_origin
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer.main
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
@@ -90,7 +90,7 @@ def _section(model: type[BaseModel], *, prefix: str) -> Iterator[str]:
             continue
         yield f"`{variable}`"
         yield f": {_sentence(field)}"
-        yield f"  *{_kind(kind, is_nested=bool(prefix))}; default {_default(field)}*"
+        yield f"  *{_kind(kind)}; default {_default(field)}*"
         yield ""
     for variable, (field, kind) in nested.items():
         yield f"## `{variable}__…`"
@@ -104,16 +104,27 @@ def _sentence(field: FieldInfo) -> str:
     return " ".join((field.description or "").split())
 
 
-def _kind(annotation: Any, *, is_nested: bool) -> str:
+def _kind(annotation: Any) -> str:
     """Return what to write into the variable, in words."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return ", ".join(f"`{choice}`" for choice in arguments)
     if origin is tuple:
-        return "a list, as JSON" if is_nested else "a list, with commas or as JSON"
-    if origin is UnionType:
-        return _kind(next(a for a in arguments if a is not type(None)), is_nested=is_nested)
-    words = {bool: "true or false", int: "a number", str: "text", timedelta: "seconds or ISO 8601"}
+        return "a list, with commas or as JSON"
+    if origin is Annotated:
+        return _kind(arguments[0])
+    # What has annotations makes the older kind of a union.
+    if NoneType in arguments:
+        return _kind(next(a for a in arguments if a is not NoneType))
+    words = {
+        bool: "true or false",
+        float: "a number",
+        int: "a number",
+        timedelta: "seconds or ISO 8601",
+        datetime: "a time in ISO 8601",
+        AwareDatetime: "a time in ISO 8601",
+        Path: "a path",
+    }
     return words.get(annotation, "text")
 
 

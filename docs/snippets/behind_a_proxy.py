@@ -5,6 +5,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from fastapi_baseline.middleware import TrustedProxiesMiddleware
+
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Say who asks, and for what."""
@@ -14,8 +16,6 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 # <start>
-from fastapi_baseline.middleware import TrustedProxiesMiddleware  # noqa: E402 -- shown on the page
-
 app = TrustedProxiesMiddleware(app, trusted=["10.0.0.0/8", "unix"], headers=["forwarded"])
 # <end>
 

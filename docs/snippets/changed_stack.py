@@ -5,6 +5,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_baseline import Settings, create_app
+from fastapi_baseline.middleware import CompressionMiddleware, SecurityHeadersMiddleware, Stack
 from fastapi_baseline.testing import running
 
 
@@ -27,13 +28,6 @@ class ServerTimingMiddleware:
 
 
 # <start>
-from fastapi_baseline.middleware import (  # noqa: E402 -- shown on the page
-    CompressionMiddleware,
-    SecurityHeadersMiddleware,
-    Stack,
-)
-
-
 def change(stack: Stack) -> Stack:
     """Leave compression to the proxy, and add a layer outside of the security headers."""
     stack.without(CompressionMiddleware)

@@ -3,14 +3,14 @@ import inspect
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import pytest
 from fastapi import FastAPI
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from starlette.middleware import Middleware
 from starlette.types import Message, Receive, Scope, Send
 
@@ -175,6 +175,24 @@ async def test_operators_are_let_in_as_the_page_of_endpoints_says(
         answers = [await client.get(path, headers=headers) for path in ("/metrics", "/info")]
 
     assert [answer.status_code for answer in answers] == [status, status]
+
+
+def test_every_setting_that_a_page_names_exists() -> None:
+    pages = [path for path in DOCS.rglob("*.md") if "_generated" not in path.parts]
+    texts = [path.read_text(encoding="utf-8") for path in pages]
+
+    named = {name for text in texts for name in re.findall(r"\b[A-Z][A-Z_]+__[A-Z_]+[A-Z]\b", text)}
+
+    assert len(named) > 40
+    assert named - set(_variables(Settings, prefix="")) == set()
+
+
+def _variables(model: type[BaseModel], *, prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}".upper()
+        kind = field.annotation
+        if inspect.isclass(kind) and issubclass(kind, BaseModel):
+            yield from _variables(kind, prefix=f"{prefix}{name}__")
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from fastapi_baseline import ConfigurationError, DatabaseUrl, Settings
+from fastapi_baseline.settings import IdempotencySettings
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,23 @@ def test_needs_nothing() -> None:
 
     assert settings.environment == "development"
     assert settings.database_url is None
+
+
+def test_switches_a_limit_off_by_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS__TIMEOUT", "none")
+    monkeypatch.setenv("REQUESTS__MAX_IN_FLIGHT", "none")
+
+    requests = Settings().requests
+
+    assert requests.timeout is None
+    assert requests.max_in_flight is None
+
+
+def test_refuses_a_lock_that_a_running_request_outlives() -> None:
+    short = IdempotencySettings(lock_timeout=timedelta(seconds=30))
+
+    with pytest.raises(ConfigurationError, match="IDEMPOTENCY__LOCK_TIMEOUT must be longer"):
+        Settings(idempotency=short).check()
 
 
 def test_reads_plain_and_nested_names(monkeypatch: pytest.MonkeyPatch) -> None:

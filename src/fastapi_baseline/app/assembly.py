@@ -114,8 +114,8 @@ def create_app(
     domains = find_domains(package) if package else ()
     version = settings.build.version or _version_of(package)
     telemetry = make_telemetry(settings, version=version, tracer_provider=tracer_provider)
-    # A provider that was handed in is for this application.
-    make_global(telemetry, with_tracing=tracer_provider is None)
+    if tracer_provider is None:  # One that was handed in is for this application.
+        make_global(telemetry)
 
     options.setdefault("title", settings.service_name)
     options.setdefault("version", version)
@@ -160,8 +160,8 @@ def install(
     has a CORS layer, ours is left out. Logging is not touched: call
     `fastapi_baseline.observability.configure_logging` if you want it.
 
-    FastAPI measures and traces an application where the process has said, so the providers for
-    both become those of the process, unless it has others.
+    FastAPI traces an application where the process has said, so the provider for traces becomes
+    that of the process, unless it has another.
 
     Raises:
         ConfigurationError: If the application has already started or was installed into before,
@@ -333,7 +333,7 @@ def _layers_for(
         clock=clock,
         exempt_paths=exempt_paths,
         availability=availability,
-        observe=telemetry.observe_exchanges(),
+        observer=telemetry.request_metrics(),
     )
     if any(is_layer(layer, CORSMiddleware) for layer in app.user_middleware):
         layers = Stack(layer for layer in layers if not is_layer(layer, CORSMiddleware))

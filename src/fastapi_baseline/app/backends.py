@@ -66,13 +66,6 @@ def _open_database(
         # Also if nothing is measured or traced: the access log counts the statements of a request.
         instrument_engine(engine, tracer_provider=tracers, meter_provider=meters)
         observe_pool(engine, name=name, meter_provider=meters)
-    for name, engine in database.engines.items():
-        instrument_engine(
-            engine,
-            tracer_provider=telemetry.tracer_provider,
-            meter_provider=telemetry.meter_provider,
-        )
-        observe_pool(engine, name=name, meter_provider=telemetry.meter_provider)
     app.state.database = database
     backends.checks.append(database)
     backends.lifespans.append(database.lifespan)
@@ -88,11 +81,6 @@ def _open_redis(
 
     assert settings.redis_url is not None  # noqa: S101 -- who calls this has looked
     client = create_redis(settings.redis_url.get_secret_value(), client_name=settings.service_name)
-    instrument_redis(
-        client,
-        tracer_provider=telemetry.tracer_provider,
-        meter_provider=telemetry.meter_provider,
-    )
     instrument_redis(
         client,
         tracer_provider=telemetry.tracer_provider,

@@ -91,7 +91,8 @@ def _application(
 
 def _on_its_own_port(app: FastAPI, settings: Settings) -> StatelessLifespan:
     host, port = settings.management.host, settings.management.port or 0
-    is_shared = settings.prometheus_multiproc_dir is not None
+    # What processes of one service share by a file or a folder is named only if there are several.
+    is_shared = bool(settings.prometheus_multiproc_dir or settings.log.levels_file)
 
     def lifespan(service: object) -> AbstractAsyncContextManager[None]:
         del service

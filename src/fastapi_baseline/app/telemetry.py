@@ -1,24 +1,23 @@
 """What is measured and traced of an application, joined with what does it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi.telemetry import TelemetryConfig
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
 from opentelemetry.trace import TracerProvider
 from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.types import Scope
 
 from fastapi_baseline.lifecycle import StatelessLifespan
-from fastapi_baseline.middleware import Exchange
 from fastapi_baseline.observability.metrics import (
-    BodySizes,
     EventLoopMonitor,
     HealthMetrics,
     ObservableRefresh,
     PrometheusMeterProvider,
+    RequestMetrics,
     activate_slots,
     record_build_info,
 )
@@ -52,20 +51,23 @@ class Telemetry:
 
         return {
             "tracer_provider": self.tracer_provider,
-            "meter_provider": self.meter_provider,
-            # Errors and refusals have lines in the log of the process, which are not sent twice.
+            # To ask on every request for a provider that never comes has its cost, too.
+            "tracing": self.tracer_provider is not None
+            or not _is_undecided(trace.get_tracer_provider()),
+            # Errors and refusals have lines in the log of the process, which are not sent twice,
+            # and requests are measured where these are written.
             "logs": False,
-            "metrics": self.is_measuring,
+            "metrics": False,
             "operation_spans": self.settings.tracing.operation_spans,
             "auto_configure": False,
             "exclude": is_excluded,
         }
 
-    def observe_exchanges(self) -> Callable[[Exchange], None] | None:
-        """Return what wants to know of every exchange, or `None` if nothing does."""
-        if self.is_measuring and self.settings.metrics.body_sizes:
-            return BodySizes(self.meter_provider).record
-        return None
+    def request_metrics(self) -> RequestMetrics | None:
+        """Return what measures requests, or `None` if nothing does."""
+        if not self.is_measuring:
+            return None
+        return RequestMetrics(self.meter_provider, body_sizes=self.settings.metrics.body_sizes)
 
     def health_metrics(self) -> HealthMetrics:
         """Return what records the outcomes of health checks."""
@@ -110,15 +112,13 @@ def make_telemetry(
     )
 
 
-def make_global(telemetry: Telemetry, *, with_tracing: bool = True) -> None:
-    """Let the whole process measure and trace there, unless it has been told otherwise before.
+def make_global(telemetry: Telemetry) -> None:
+    """Let the whole process trace there, unless it has been told otherwise before.
 
-    FastAPI's own telemetry asks for the providers of the process where an application has none, and
-    so do instruments and tracers that are asked for without one.
+    FastAPI's own telemetry asks for the provider of the process where an application has none, and
+    so do tracers that are asked for without one.
     """
-    if telemetry.is_measuring and _is_undecided(metrics.get_meter_provider()):
-        metrics.set_meter_provider(telemetry.meter_provider)
-    provider = telemetry.tracer_provider if with_tracing else None
+    provider = telemetry.tracer_provider
     if provider is not None and _is_undecided(trace.get_tracer_provider()):
         trace.set_tracer_provider(provider)
 
@@ -130,7 +130,7 @@ def exclude_from_telemetry(scope: Scope) -> None:
 
 def _is_undecided(provider: object) -> bool:
     """Return whether a provider only stands in for one that may come; the API has no question."""
-    return type(provider).__name__ in {"ProxyTracerProvider", "_ProxyMeterProvider"}
+    return type(provider).__name__ == "ProxyTracerProvider"
 
 
 def _make_tracer_provider(settings: Settings, version: str) -> TracerProvider | None:

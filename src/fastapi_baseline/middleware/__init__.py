@@ -1,6 +1,6 @@
 """The layers around an application: pure ASGI, one a file; `stack` has their order."""
 
-from fastapi_baseline.middleware.access_log import AccessLogMiddleware, Exchange
+from fastapi_baseline.middleware.access_log import AccessLogMiddleware, Exchange, RequestObserver
 from fastapi_baseline.middleware.body_limit import BodyLimitMiddleware
 from fastapi_baseline.middleware.compression import CompressionMiddleware
 from fastapi_baseline.middleware.conditional_requests import ConditionalRequestsMiddleware
@@ -27,6 +27,7 @@ __all__ = [
     "Exchange",
     "LoadSheddingMiddleware",
     "RequestContextMiddleware",
+    "RequestObserver",
     "SecurityHeadersMiddleware",
     "Stack",
     "StackChange",

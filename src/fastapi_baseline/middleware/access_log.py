@@ -4,7 +4,7 @@ import logging
 import random
 from collections.abc import Callable, Collection
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +28,9 @@ _METHODS = frozenset(
 )
 
 
+_OTHER = "_OTHER"
+
+
 class Exchange(NamedTuple):
     """A request and its response, for those who count; bodies are in bytes as they passed by.
 
@@ -40,6 +43,18 @@ class Exchange(NamedTuple):
     request_bytes: int
     response_bytes: int
     duration_s: float
+
+
+class RequestObserver(Protocol):
+    """Is told of every request twice: when it has come, and when it is over."""
+
+    def begin(self, method: str) -> None:
+        """Take note of a request that has come; `method` is as in `Exchange`."""
+        ...
+
+    def end(self, exchange: Exchange) -> None:
+        """Take note of a request that is over."""
+        ...
 
 
 class _Progress:
@@ -90,6 +105,9 @@ class _Progress:
             self.is_complete = True
         await self._send(message)
 
+    def as_exchange(self, method: str, route: str | None, *, ended: float) -> Exchange:
+        return Exchange(method, route, self.status, self.received, self.sent, ended - self.began)
+
 
 class AccessLogMiddleware:
     """Log one line when a response has been sent, or the client has gone.
@@ -110,20 +128,21 @@ class AccessLogMiddleware:
         *,
         clock: Clock | None = None,
         silent_paths: Collection[str] = (),
-        observe: Callable[[Exchange], None] | None = None,
+        observer: RequestObserver | None = None,
         settings: LogSettings | None = None,
         repeated_statements: int = 20,
     ) -> None:
         """Wrap `app`.
 
-        Successful requests for `silent_paths`, such as probes, are neither logged nor observed. Of
-        other successful ones, `settings.success_ratio` is logged, and all are observed.
+        Requests for `silent_paths`, such as probes, are not told to `observer`, and logged only if
+        they fail. Of other successful ones, `settings.success_ratio` is logged, and all are
+        observed.
         """
         settings = settings or LogSettings()
         self._app = app
         self._now = (clock or SystemClock()).monotonic
         self._silent_paths = frozenset(silent_paths)
-        self._observe = observe
+        self._observer = observer
         self._ratio = settings.success_ratio
         self._slow_s = settings.slow_request.total_seconds()
         self._repeated_statements = repeated_statements
@@ -138,9 +157,13 @@ class AccessLogMiddleware:
             await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        root_path = scope.get("root_path", "")
         path = scope["path"]
+        is_silent = path in self._silent_paths
+        observer = None if is_silent else self._observer
+        method = scope["method"] if scope["method"] in _METHODS else _OTHER
         progress = _Progress(self._now, receive, send)
+        if observer is not None:
+            _tell(observer.begin, method)
         try:
             await self._app(scope, progress.receive, progress.send)
         except Exception as error:
@@ -151,21 +174,30 @@ class AccessLogMiddleware:
         finally:
             if progress.is_gone:
                 progress.status = CLIENT_GONE
-            self._finish(scope, progress, path=path, root_path=root_path)
+            ended = self._now()
+            route = route_of(scope)
+            if observer is not None:
+                _tell(observer.end, progress.as_exchange(method, route, ended=ended))
+            self._log(scope, progress, path=path, route=route, ended=ended, is_silent=is_silent)
 
-    def _finish(self, scope: Scope, progress: _Progress, *, path: str, root_path: str) -> None:
-        ended = self._now()
+    def _log(
+        self,
+        scope: Scope,
+        progress: _Progress,
+        *,
+        path: str,
+        route: str | None,
+        ended: float,
+        is_silent: bool,
+    ) -> None:
         status = progress.status
         answered = ended if progress.first_byte is None else progress.first_byte
         is_slow = answered - progress.began > self._slow_s
         repeated = _find_repeated(self._repeated_statements)
         is_bad = status >= HTTPStatus.INTERNAL_SERVER_ERROR or is_slow or repeated is not None
         is_notable = is_bad or status >= HTTPStatus.BAD_REQUEST or not progress.is_complete
-        if path in self._silent_paths and not is_notable:
+        if is_silent and not is_notable:
             return
-        route = route_of(scope, root_path=root_path)
-        if self._observe is not None:
-            self._tell(self._observe, scope, progress, route=route, ended=ended)
         level = logging.WARNING if is_bad else logging.INFO
         is_sampled = is_notable or self._ratio >= 1 or random.random() < self._ratio  # noqa: S311 -- no secret
         if not is_sampled or not logger.isEnabledFor(level):
@@ -179,28 +211,15 @@ class AccessLogMiddleware:
             fields["db_repeated_statement"] = text[:_LONGEST_STATEMENT]
         write(level, f"{scope['method']} {fields['path']} {status}", fields)
 
-    def _tell(
-        self,
-        observe: Callable[[Exchange], None],
-        scope: Scope,
-        progress: _Progress,
-        *,
-        route: str | None,
-        ended: float,
-    ) -> None:
-        method = scope["method"]
-        exchange = Exchange(
-            method=method if method in _METHODS else "_OTHER",
-            route=route,
-            status=progress.status,
-            request_bytes=progress.received,
-            response_bytes=progress.sent,
-            duration_s=ended - progress.began,
-        )
-        try:
-            observe(exchange)
-        except Exception:  # noqa: BLE001 -- counting is no reason to fail
-            logger.exception("What observes requests has failed")
+
+_ToldT = TypeVar("_ToldT")
+
+
+def _tell(listen: Callable[[_ToldT], None], what: _ToldT) -> None:
+    try:
+        listen(what)
+    except Exception:  # noqa: BLE001 -- counting is no reason to fail
+        logger.exception("What observes requests has failed")
 
 
 def _describe(

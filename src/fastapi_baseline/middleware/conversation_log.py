@@ -44,7 +44,6 @@ class _Conversation:
     ) -> None:
         self._scope = scope
         self._path = scope["path"][:LONGEST_PATH]
-        self._root_path = scope.get("root_path", "")
         self._receive = receive
         self._send = send
         self._now = now
@@ -84,7 +83,7 @@ class _Conversation:
         fields: dict[str, Any] = {
             "event": event,
             "path": self._path,
-            "route": route_of(self._scope, root_path=self._root_path),
+            "route": route_of(self._scope),
             "client": client[0] if client else None,
         }
         if event == "refused":

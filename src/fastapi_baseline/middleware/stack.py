@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from fastapi_baseline.clock import Clock
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.lifecycle import Availability
-from fastapi_baseline.middleware.access_log import AccessLogMiddleware, Exchange
+from fastapi_baseline.middleware.access_log import AccessLogMiddleware, RequestObserver
 from fastapi_baseline.middleware.body_limit import BodyLimitMiddleware
 from fastapi_baseline.middleware.compression import CompressionMiddleware
 from fastapi_baseline.middleware.conditional_requests import ConditionalRequestsMiddleware
@@ -88,14 +88,14 @@ def make_stack(
     pages: Mapping[str, str] | None = None,
     exempt_paths: Collection[str] = (),
     availability: Availability | None = None,
-    observe: Callable[[Exchange], None] | None = None,
+    observer: RequestObserver | None = None,
 ) -> Stack:
     """Return the layers, from the outside in.
 
     What gives a response its headers is outside of what makes error responses, so that a 500 has
     them too; what refuses work is outside of what does it. Requests for `exempt_paths`, such as
-    probes, are neither refused for load nor logged if they succeed. `observe` is told of every
-    exchange that has ended.
+    probes, are neither refused for load nor logged if they succeed. `observer` is told of every
+    other request.
     """
     layers = [
         Middleware(RequestContextMiddleware),
@@ -103,7 +103,7 @@ def make_stack(
             AccessLogMiddleware,
             clock=clock,
             silent_paths=exempt_paths,
-            observe=observe,
+            observer=observer,
             settings=settings.log,
             repeated_statements=settings.tracing.repeated_statements,
         ),

@@ -43,11 +43,13 @@ class RequestSettings(Section):
 
     max_body_size: NonNegativeInt | None = 10 * 1024 * 1024
     """How many bytes the body of a request may have; a route may say otherwise
-    (`max_body_size=`), and unset means any number."""
+    (`max_body_size=`), and `none` means any number."""
     timeout: Annotated[Duration, Field(gt=timedelta(0))] | None = timedelta(seconds=30)
-    """How long a request may take until its response begins, before it is answered with 504."""
+    """How long a request may take until its response begins, before it is answered with 504; `none`
+    means any time."""
     max_in_flight: PositiveInt | None = 1_000
-    """How many requests one process answers at once; those beyond are answered with 503."""
+    """How many requests one process answers at once; those beyond are answered with 503, and `none`
+    means any number."""
     retry_after: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=1)
     """When a client that was answered with 503 for that reason should come back."""
 

@@ -35,6 +35,7 @@ class SettingsTree(BaseSettings):
         env_file_encoding="utf-8",
         env_ignore_empty=True,
         env_nested_delimiter="__",
+        env_parse_none_str="none",
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )

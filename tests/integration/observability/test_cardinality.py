@@ -3,6 +3,7 @@ import logging
 import random
 import re
 from collections.abc import Iterator, MutableMapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -14,8 +15,13 @@ from pydantic import BaseModel
 from starlette.types import Scope
 
 from fastapi_baseline import Settings, create_app
+from fastapi_baseline.middleware import AccessLogMiddleware, RequestObserver, Stack
 from fastapi_baseline.observability import JsonFormatter
-from fastapi_baseline.observability.metrics import PrometheusMeterProvider, write_metrics
+from fastapi_baseline.observability.metrics import (
+    PrometheusMeterProvider,
+    RequestMetrics,
+    write_metrics,
+)
 
 REQUESTS = 10_000
 # What a terminal and a collector of lines read as text, and as nothing else.
@@ -26,6 +32,8 @@ TEMPLATES = {
     "/v1/items/{number}",
     "/mounted/thing/{name}",
     "/mounted/{path}",  # Whatever a mounted application does not know.
+    "/numbered/{number}/thing/{name}",
+    "/numbered/{number}/{path}",
     "/docs",
     "/openapi.json",
 }
@@ -59,6 +67,7 @@ class Randomness:
                 "/v1/items",
                 f"/mounted/thing/{self._text(10)}",
                 f"/mounted/{self._text(10)}",
+                f"/numbered/{self._random.randrange(10**12):020}/thing/{self._text(10)}",
                 "/docs",
                 "/openapi.json",
             ]
@@ -100,12 +109,20 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
+def _measured_by(observer: RequestObserver, layers: Stack) -> Stack:
+    """Return the layers, of which one measures into a registry of this test."""
+    for layer in layers:
+        if layer.cls is AccessLogMiddleware:
+            layer.kwargs["observer"] = observer
+    return layers
+
+
 @pytest.fixture
 def app(registry: CollectorRegistry) -> FastAPI:
     app = create_app(
         Settings(environment="test"),
         configure_logging=False,
-        telemetry={"meter_provider": PrometheusMeterProvider(registry)},
+        stack=partial(_measured_by, RequestMetrics(PrometheusMeterProvider(registry))),
     )
     router = APIRouter(prefix="/v1")
     mounted = FastAPI(openapi_url=None)
@@ -124,6 +141,7 @@ def app(registry: CollectorRegistry) -> FastAPI:
 
     app.include_router(router)
     app.mount("/mounted", mounted)
+    app.mount("/numbered/{number:int}", mounted)
     return app
 
 

@@ -314,13 +314,33 @@ async def test_warns_about_statements_that_repeat(
         assert fields["db_repeated_statement"] == "select * from items where id = ?"
 
 
+class Observer:
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.ended: list[Exchange] = []
+
+    def begin(self, method: str) -> None:
+        self.begun.append(method)
+
+    def end(self, exchange: Exchange) -> None:
+        self.ended.append(exchange)
+
+
+class FailingObserver:
+    def begin(self, method: str) -> None:
+        raise RuntimeError
+
+    def end(self, exchange: Exchange) -> None:
+        raise RuntimeError
+
+
 async def test_tells_who_observes_about_every_request(log: pytest.LogCaptureFixture) -> None:
-    seen: list[Exchange] = []
+    observer = Observer()
     clock = ManualClock()
     layer = AccessLogMiddleware(
         answering(start(), body(b"abc"), then=lambda: clock.advance(timedelta(seconds=2))),
         clock=clock,
-        observe=seen.append,
+        observer=observer,
         silent_paths={"/livez"},
         settings=LogSettings(success_ratio=0),
     )
@@ -328,7 +348,8 @@ async def test_tells_who_observes_about_every_request(log: pytest.LogCaptureFixt
     await layer({**SCOPE, "method": "FOOBAR"}, nothing_more, ignore)
     await layer({**SCOPE, "path": "/livez"}, nothing_more, ignore)
 
-    assert seen == [
+    assert observer.begun == ["_OTHER"]
+    assert observer.ended == [
         Exchange(
             method="_OTHER",
             route=None,
@@ -341,14 +362,37 @@ async def test_tells_who_observes_about_every_request(log: pytest.LogCaptureFixt
 
 
 async def test_does_not_fail_because_of_who_observes(log: pytest.LogCaptureFixture) -> None:
-    def fail(exchange: Exchange) -> None:
-        raise RuntimeError
-
-    layer = AccessLogMiddleware(answering(start(), body()), observe=fail)
+    layer = AccessLogMiddleware(answering(start(), body()), observer=FailingObserver())
 
     await layer(SCOPE, nothing_more, ignore)
 
-    assert [record.levelname for record in log.records] == ["ERROR", "INFO"]
+    assert [record.levelname for record in log.records] == ["ERROR", "ERROR", "INFO"]
+
+
+async def test_tells_who_observes_nothing_about_a_probe_that_fails(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    observer = Observer()
+    app = answering(start(503), body())
+    layer = AccessLogMiddleware(app, observer=observer, silent_paths={"/livez"})
+
+    await layer({**SCOPE, "path": "/livez"}, nothing_more, ignore)
+
+    assert (observer.begun, observer.ended, len(lines(log))) == ([], [], 1)
+
+
+async def test_tells_who_observes_that_a_request_which_fails_is_over(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        raise LookupError
+
+    observer = Observer()
+
+    with pytest.raises(LookupError):
+        await AccessLogMiddleware(fail, observer=observer)(SCOPE, nothing_more, ignore)
+
+    assert [exchange.status for exchange in observer.ended] == [500]
 
 
 async def test_streams_what_it_counts(app: FastAPI, log: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,17 @@ ROUTES = {
     "/v1/orders/none": "/v1/orders/{number}",
     "/sub/plain/1": "/sub/plain/{x}",
     "/sub/v1/orders/1": "/sub/v1/orders/{number}",
+    "/sub/unknown": "/sub/{path}",
     "/tenants/acme/plain/1": "/tenants/{tenant}/plain/{x}",
+    "/tenants/acme/plain/acme": "/tenants/{tenant}/plain/{x}",
+    "/shadowed/acme/plain/1": "/shadowed/{x}/plain/{x}",
+    "/numbers/042/plain/1": "/numbers/{tenant}/plain/{x}",
+    "/v2/eu/numbers/042/plain/1": "/v2/{region}/numbers/{tenant}/plain/{x}",
+    "/nested/acme/deeper/1/plain/1": "/nested/{a}/deeper/{b}/plain/{x}",
+    "/old/1": "/old/{y}",
+    "/older/1": "/older/{z}",
+    "/sub/old/1": "/sub/old/{y}",
+    "/openapi.json": "/openapi.json",
     "/nothing": None,
 }
 # What the framework's telemetry knows, and what is left in the scope otherwise.
@@ -30,9 +40,9 @@ class Peek:
         self._found = found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, root_path = scope["path"], scope.get("root_path", "")
+        path = scope["path"]
         await self._app(scope, receive, send)
-        self._found[path] = route_of(scope, root_path=root_path)
+        self._found[path] = route_of(scope)
 
 
 async def answer(request: object) -> PlainTextResponse:
@@ -52,6 +62,9 @@ def add_routes(app: FastAPI) -> None:
     app.include_router(orders, prefix="/v1")
     app.include_router(shops, prefix="/v1")
 
+    app.add_route("/old/{y}", answer)
+    app.add_route("/older/{z}", answer)
+
     @app.get("/plain/{x}")
     async def get_plain(x: str) -> str:
         return x
@@ -64,7 +77,14 @@ async def templates_of(app: FastAPI, *paths: str, root_path: str = "") -> dict[s
     add_routes(inner)
     app.mount("/sub", inner)
     app.mount("/tenants/{tenant}", inner)
-
+    app.mount("/shadowed/{x}", inner)
+    app.mount("/numbers/{tenant:int}", inner)
+    included = APIRouter()
+    included.mount("/numbers/{tenant:int}", inner)
+    app.include_router(included, prefix="/v2/{region}")
+    outer = FastAPI()
+    outer.mount("/deeper/{b}", inner)
+    app.mount("/nested/{a}", outer)
     app.mount("/starlette", Starlette(routes=[Route("/old/{x}", answer)]))
     app.add_middleware(Peek, found=found)
     transport = ASGITransport(app, root_path=root_path)
@@ -97,6 +117,12 @@ async def test_leaves_out_what_a_proxy_has_put_before() -> None:
         "/behind/v1/orders/1": "/v1/orders/{number}",
         "/behind/sub/plain/1": "/sub/plain/{x}",
     }
+
+
+async def test_has_nothing_in_it_that_a_client_has_sent() -> None:
+    scope: Scope = {"type": "http", "app_root_path": "", "root_path": "/made/up", "route": None}
+
+    assert route_of(scope) is None
 
 
 @pytest.mark.parametrize("path_format", ["/plain/{x}", None])

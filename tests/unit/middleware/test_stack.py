@@ -1,6 +1,7 @@
 import pytest
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware  # noqa: TID251 -- to show its absence
+from starlette.middleware.cors import CORSMiddleware as StarletteCORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_baseline import ConfigurationError, Settings

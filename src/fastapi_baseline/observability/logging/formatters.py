@@ -6,6 +6,7 @@ import re
 from typing import Any, cast
 
 from fastapi_baseline.observability.logging.lines import LineComposer, compose_failure
+from fastapi_baseline.observability.logging.plain_lines import PlainLines
 from fastapi_baseline.observability.logging.redaction import Redactor
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -28,11 +29,16 @@ class JsonFormatter(logging.Formatter):
     def __init__(self, redactor: Redactor | None = None) -> None:
         """Leave out what `redactor` takes for a secret."""
         super().__init__()
-        self._composer = LineComposer(redactor or Redactor())
+        redactor = redactor or Redactor()
+        self._plain = PlainLines(redactor)
+        self._composer = LineComposer(redactor)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end; it never fails."""
         try:
+            plain = self._plain.write(record)
+            if plain is not None:
+                return plain
             line = self._composer.compose(record)
             text = _encode(line)
             return _encode(_join_surrogates(line)) if _SURROGATE in text else text

@@ -19,13 +19,39 @@ from fastapi_baseline.observability.logging.values import (
     to_text,
 )
 
-_INTEGERS = range(-(2**63), 2**64)
+INTEGERS = range(-(2**63), 2**64)
+"""Which integers are written as such: those that readers have a type for."""
+OF_THE_LINE = frozenset(
+    {
+        *("ts", "level", "logger", "msg", "request_id", "tenant"),
+        *("trace_id", "span_id", "trace_flags", "exception", "stack"),
+    }
+)
+"""What a line says of itself, and where and in which trouble it was written."""
 _BARE = logging.LogRecord("", 0, "", 0, "", (), None)
 # What other formatters and libraries put onto records, and nobody looks for.
 _OF_OTHERS = frozenset({"asctime", "color_message", "message", "taskName", "websocket"})
 _STANDARD = frozenset(vars(_BARE)) | _OF_OTHERS | {"fields"}
-_STANDARD_COUNT = len(vars(_BARE))
+STANDARD_COUNT = len(vars(_BARE))
+"""How many attributes a record has before anybody adds one."""
 _FORMAT_EXCEPTION = logging.Formatter().formatException
+
+
+class Times:
+    """When records were made, as text: the part that changes once a second is made once."""
+
+    def __init__(self) -> None:
+        """Have made none yet."""
+        self._second = (-1, "")
+
+    def of(self, record: logging.LogRecord) -> str:
+        """Return the time of a record (RFC 3339), in UTC and to the millisecond."""
+        second = int(record.created)
+        known, text = self._second
+        if second != known:
+            text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = (second, text)
+        return f"{text}.{int(record.msecs):03d}+00:00"
 
 
 class LineComposer:
@@ -38,7 +64,7 @@ class LineComposer:
     def __init__(self, redactor: Redactor) -> None:
         """Leave out what `redactor` takes for a secret."""
         self._redactor = redactor
-        self._second = (-1, "")
+        self._times = Times()
 
     def compose(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return names and values, of types that JSON has.
@@ -47,7 +73,7 @@ class LineComposer:
         """
         message = _message_of(record)
         line: dict[str, Any] = {
-            "ts": self._time_of(record),
+            "ts": self._times.of(record),
             "level": record.levelname,
             "logger": record.name,
             "msg": message
@@ -64,14 +90,6 @@ class LineComposer:
             self._add_trouble(line, record)
         return line
 
-    def _time_of(self, record: logging.LogRecord) -> str:
-        second = int(record.created)
-        known, text = self._second
-        if second != known:
-            text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-            self._second = (second, text)
-        return f"{text}.{int(record.msecs):03d}+00:00"
-
     def _add_fields(self, line: dict[str, Any], fields: Mapping[Any, object]) -> dict[str, str]:
         """Add the fields, and return the texts among them that may still hold secrets."""
         texts: dict[str, str] = {}
@@ -87,7 +105,7 @@ class LineComposer:
                 line[name] = REDACTED
             elif kind is str and len(cast("str", value)) <= LONGEST_TEXT:
                 line[name] = texts[name] = cast("str", value)
-            elif (kind is int and value in _INTEGERS) or (
+            elif (kind is int and value in INTEGERS) or (
                 kind is float and isfinite(cast("float", value))
             ):
                 line[name] = value
@@ -157,7 +175,7 @@ def _fields_of(record: logging.LogRecord) -> Mapping[Any, object]:
     elif not isinstance(fields, Mapping):
         fields = {"fields": fields}
     found = cast("Mapping[Any, object]", fields)
-    if len(attributes) > _STANDARD_COUNT + ("fields" in attributes):
+    if len(attributes) > STANDARD_COUNT + ("fields" in attributes):
         loose = {name: attributes[name] for name in attributes.keys() - _STANDARD}
         if loose:
             return {**dict(sorted(loose.items())), **found}

@@ -7,14 +7,8 @@ from datetime import timedelta
 from typing import Protocol
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
-from opentelemetry.util.types import AttributeValue
 
 _METER = "fastapi_baseline"
-# RFC 9110 and RFC 5789, and QUERY: what OpenTelemetry's conventions know. The rest is an attacker's.
-_METHODS = frozenset(
-    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
-)
-_OTHER = "_OTHER"
 
 
 def record_build_info(provider: MeterProvider, *, version: str, commit: str = "") -> None:
@@ -83,59 +77,3 @@ class HealthMetrics:
         attributes = {"check": outcome.name}
         self._status.set(0 if outcome.fault else 1, attributes)
         self._duration.record(outcome.duration.total_seconds(), attributes)
-
-
-class MeasuredExchange(Protocol):
-    """A request and its response, once both are over; sizes in bytes, as they were counted."""
-
-    @property
-    def method(self) -> str:
-        """Return the method, as the client sent it."""
-        ...
-
-    @property
-    def route(self) -> str | None:
-        """Return the template of the route, or `None` if there is none for the path."""
-        ...
-
-    @property
-    def status(self) -> int | None:
-        """Return the status, or `None` if there was no response."""
-        ...
-
-    @property
-    def request_bytes(self) -> int:
-        """Return how much of the body was received."""
-        ...
-
-    @property
-    def response_bytes(self) -> int:
-        """Return how much of the body was sent."""
-        ...
-
-
-class BodySizes:
-    """The sizes of bodies as they were counted, which no header can make up."""
-
-    def __init__(self, provider: MeterProvider) -> None:
-        """Measure with `provider`."""
-        meter = provider.get_meter(_METER)
-        self._requests = meter.create_histogram(
-            "http.server.request.body.size", unit="By", description="Size of request bodies."
-        )
-        self._responses = meter.create_histogram(
-            "http.server.response.body.size", unit="By", description="Size of response bodies."
-        )
-
-    def record(self, exchange: MeasuredExchange) -> None:
-        """Record the two sizes of one exchange."""
-        method = exchange.method
-        attributes: dict[str, AttributeValue] = {
-            "http.request.method": method if method in _METHODS else _OTHER
-        }
-        if exchange.route:
-            attributes["http.route"] = exchange.route
-        if exchange.status is not None:
-            attributes["http.response.status_code"] = exchange.status
-        self._requests.record(exchange.request_bytes, attributes)
-        self._responses.record(exchange.response_bytes, attributes)

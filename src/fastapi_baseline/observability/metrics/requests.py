@@ -1,10 +1,12 @@
 """The metrics of requests, by the names of OpenTelemetry's semantic conventions for HTTP servers."""
 
+from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
 
-from opentelemetry.metrics import MeterProvider
-from opentelemetry.util.types import AttributeValue
+from opentelemetry.metrics import Meter, MeterProvider
+from opentelemetry.util.types import Attributes, AttributeValue
 
 from fastapi_baseline.observability.metrics.views import SECONDS
 
@@ -69,34 +71,42 @@ class RequestMetrics:
             description="How long requests took.",
             explicit_bucket_boundaries_advisory=SECONDS,
         )
-        self._sizes = _BodySizes(provider) if body_sizes else None
+        self._sizes = _BodySizes(meter) if body_sizes else None
 
     def begin(self, method: str) -> None:
         """Count a request that has come, by its method or `_OTHER`."""
-        self._active.add(1, {_METHOD: method})
+        self._active.add(1, _of_method(method))
 
     def end(self, exchange: MeasuredExchange) -> None:
         """Count a request that is over; `begin` was told of it."""
-        self._active.add(-1, {_METHOD: exchange.method})
-        attributes: dict[str, AttributeValue] = {
-            _METHOD: exchange.method,
-            _STATUS: exchange.status,
-        }
-        if exchange.route is not None:
-            attributes[_ROUTE] = exchange.route
+        self._active.add(-1, _of_method(exchange.method))
+        attributes = _of_exchange(exchange.method, exchange.route, exchange.status)
+        self._duration.record(exchange.duration_s, attributes)
         if self._sizes is not None:
             self._sizes.record(exchange, attributes)
-        if exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            # What the conventions have for a server that tells by its status that it failed.
-            attributes[_ERROR] = str(exchange.status)
-        self._duration.record(exchange.duration_s, attributes)
+
+
+# The same few combinations come again and again.
+@lru_cache(maxsize=64)
+def _of_method(method: str) -> Mapping[str, AttributeValue]:
+    return {_METHOD: method}
+
+
+@lru_cache(maxsize=4_096)
+def _of_exchange(method: str, route: str | None, status: int) -> Mapping[str, AttributeValue]:
+    attributes: dict[str, AttributeValue] = {_METHOD: method, _STATUS: status}
+    if route is not None:
+        attributes[_ROUTE] = route
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # What the conventions have for a server that tells by its status that it failed.
+        attributes[_ERROR] = str(status)
+    return attributes
 
 
 class _BodySizes:
     """The sizes of bodies as they were counted, which no header can make up."""
 
-    def __init__(self, provider: MeterProvider) -> None:
-        meter = provider.get_meter("fastapi_baseline")
+    def __init__(self, meter: Meter) -> None:
         self._requests = meter.create_histogram(
             "http.server.request.body.size", unit="By", description="Size of request bodies."
         )
@@ -104,6 +114,6 @@ class _BodySizes:
             "http.server.response.body.size", unit="By", description="Size of response bodies."
         )
 
-    def record(self, exchange: MeasuredExchange, attributes: dict[str, AttributeValue]) -> None:
+    def record(self, exchange: MeasuredExchange, attributes: Attributes) -> None:
         self._requests.record(exchange.request_bytes, attributes)
         self._responses.record(exchange.response_bytes, attributes)

@@ -3,10 +3,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-import pytest
-
 from fastapi_baseline.observability.metrics import (
-    BodySizes,
     HealthMetrics,
     PrometheusMeterProvider,
     observe_dropped_log_records,
@@ -21,15 +18,6 @@ class Outcome:
     name: str
     fault: str | None
     duration: timedelta
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exchange:
-    method: str = "GET"
-    route: str | None = "/items/{number}"
-    status: int | None = 200
-    request_bytes: int = 0
-    response_bytes: int = 0
 
 
 def test_tells_which_build_runs(provider: PrometheusMeterProvider, samples: Read) -> None:
@@ -83,30 +71,3 @@ def test_shows_what_checks_found_last(provider: PrometheusMeterProvider, samples
         "health_check_duration_seconds_count check=database": 1,
         "health_check_duration_seconds_sum check=database": 1,
     }
-
-
-def test_measures_bodies_by_route(provider: PrometheusMeterProvider, samples: Read) -> None:
-    BodySizes(provider).record(Exchange(request_bytes=10, response_bytes=300))
-
-    labels = "http_request_method=GET http_response_status_code=200 http_route=/items/{number}"
-    assert samples() == {
-        f"http_server_request_body_size_bytes_count {labels}": 1,
-        f"http_server_request_body_size_bytes_sum {labels}": 10,
-        f"http_server_response_body_size_bytes_count {labels}": 1,
-        f"http_server_response_body_size_bytes_sum {labels}": 300,
-    }
-
-
-@pytest.mark.parametrize(
-    ("exchange", "labels"),
-    [
-        (Exchange(method="BREW"), "http_request_method=_OTHER http_response_status_code=200"),
-        (Exchange(status=None), "http_request_method=GET"),
-    ],
-)
-def test_has_no_label_for_what_is_not_known(
-    exchange: Exchange, labels: str, provider: PrometheusMeterProvider, samples: Read
-) -> None:
-    BodySizes(provider).record(Exchange(method=exchange.method, route=None, status=exchange.status))
-
-    assert f"http_server_request_body_size_bytes_count {labels}" in samples()

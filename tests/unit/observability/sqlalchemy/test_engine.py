@@ -90,6 +90,7 @@ def test_asks_for_no_span_in_a_request_that_is_not_sampled(meter_provider: Meter
 
     with unsampled.start_as_current_span("request"), engine.connect() as connection:
         connection.execute(text("SELECT 1"))
+    engine.dispose()
 
     assert tracer.asked == 0
 
