@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.types import Message, Receive, Scope, Send
 
 from fastapi_baseline import ConflictError, Settings, context, create_app
-from fastapi_baseline.app.assembly import INTERNAL_PATHS
+from fastapi_baseline.app.parts import INTERNAL_PATHS
 from fastapi_baseline.middleware import SecurityHeadersMiddleware, TrustedProxiesMiddleware
 from fastapi_baseline.observability import JsonFormatter
 from fastapi_baseline.settings import (

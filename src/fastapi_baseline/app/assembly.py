@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.exception_handlers import (
     http_exception_handler,
     request_validation_exception_handler,
@@ -14,42 +14,21 @@ from fastapi.exception_handlers import (
 from opentelemetry.trace import TracerProvider
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_baseline.app.backends import Backends, open_backends
+from fastapi_baseline.app.backends import open_backends
 from fastapi_baseline.app.documents import PROBLEM_RESPONSE, document_responses
-from fastapi_baseline.app.internal_routes import InternalRoutes
-from fastapi_baseline.app.management import add_management, is_authorized
+from fastapi_baseline.app.internal_routes import add_internal_routes
+from fastapi_baseline.app.parts import Parts
 from fastapi_baseline.app.service import Service
-from fastapi_baseline.app.telemetry import (
-    Telemetry,
-    exclude_from_telemetry,
-    make_global,
-    make_telemetry,
-)
+from fastapi_baseline.app.telemetry import exclude_from_telemetry, make_global, make_telemetry
 from fastapi_baseline.clock import Clock, SystemClock
 from fastapi_baseline.discovery import find_domains, package_of
 from fastapi_baseline.documentation import add_documentation_pages
 from fastapi_baseline.errors import ConfigurationError
-from fastapi_baseline.health import (
-    HEALTH_PATH,
-    INFO_PATH,
-    PROBE_PATHS,
-    CheckRegistration,
-    HealthGroup,
-    HealthMonitor,
-    make_health_router,
-    make_info_router,
-)
-from fastapi_baseline.idempotency import IdempotencyCaptureMiddleware
-from fastapi_baseline.lifecycle import (
-    Availability,
-    GracefulShutdown,
-    HealthCheck,
-    Lifespan,
-    chain_lifespans,
-)
+from fastapi_baseline.health import CheckRegistration, HealthGroup, HealthMonitor
+from fastapi_baseline.idempotency import IdempotencyCaptureMiddleware, IdempotencyStore
+from fastapi_baseline.lifecycle import GracefulShutdown, HealthCheck, Lifespan, chain_lifespans
 from fastapi_baseline.middleware import (
     Stack,
     StackChange,
@@ -58,20 +37,8 @@ from fastapi_baseline.middleware import (
     make_exception_handlers,
     make_stack,
 )
-from fastapi_baseline.observability import LoggingHandle, make_loggers_router
 from fastapi_baseline.observability import configure_logging as configure_process_logging
-from fastapi_baseline.observability.logging import LOGGERS_PATH
-from fastapi_baseline.observability.metrics import (
-    METRICS_PATH,
-    make_metrics_router,
-    observe_dropped_log_records,
-)
 from fastapi_baseline.settings import Settings
-
-INTERNAL_PATHS = (*PROBE_PATHS, METRICS_PATH, INFO_PATH, LOGGERS_PATH)
-"""What is for orchestrators and operators, and no part of the service's traffic."""
-
-_OWN_GROUPS = ("live", "ready", "startup")
 
 # What FastAPI registers by itself; a service that registered something else keeps it.
 _FRAMEWORK_HANDLERS = (http_exception_handler, request_validation_exception_handler)
@@ -114,30 +81,30 @@ def create_app(
     domains = find_domains(package) if package else ()
     version = settings.build.version or _version_of(package)
     telemetry = make_telemetry(settings, version=version, tracer_provider=tracer_provider)
+    parts = Parts(
+        settings=settings,
+        telemetry=telemetry,
+        clock=clock or SystemClock(),
+        logs=logs,
+        checks=checks,
+        health_groups=health_groups,
+        stack=stack,
+        validation_status=validation_status,
+    )
     if tracer_provider is None:  # One that was handed in is for this application.
         make_global(telemetry)
 
     options.setdefault("title", settings.service_name)
     options.setdefault("version", version)
     options["responses"] = PROBLEM_RESPONSE | options.get("responses", {})
-    options["telemetry"] = telemetry.as_config(
-        excluded=_internal_paths(health_groups)
-    ) | options.get("telemetry", {})
+    options["telemetry"] = telemetry.as_config(excluded=parts.internal_paths) | options.get(
+        "telemetry", {}
+    )
     app = Service(entry=_entry(settings), lifespan=lifespan, **options)
     for domain in domains:
         if domain.router is not None:
             app.include_router(domain.router)
-    _join(
-        app,
-        settings,
-        checks=checks,
-        health_groups=health_groups,
-        stack=stack,
-        telemetry=telemetry,
-        logs=logs,
-        validation_status=validation_status,
-        clock=clock or SystemClock(),
-    )
+    _join(app, parts)
     return app
 
 
@@ -174,24 +141,19 @@ def install(
         raise ConfigurationError("install() was already called for this application.")
     version = settings.build.version or app.version
     telemetry = make_telemetry(settings, version=version, tracer_provider=tracer_provider)
-    make_global(telemetry)
-    _join(
-        app,
-        settings,
+    parts = Parts(
+        settings=settings,
+        telemetry=telemetry,
+        clock=clock or SystemClock(),
+        logs=None,
         checks=checks,
         health_groups=health_groups,
         stack=stack,
-        telemetry=telemetry,
-        logs=None,
         validation_status=validation_status,
-        clock=clock or SystemClock(),
     )
-    return _entry(settings)(_without_telemetry(app, paths=_internal_paths(health_groups)))
-
-
-def _internal_paths(health_groups: Sequence[HealthGroup]) -> tuple[str, ...]:
-    groups = (*_OWN_GROUPS, *(group.name for group in health_groups))
-    return (*INTERNAL_PATHS, *(f"{HEALTH_PATH}/{name}" for name in groups))
+    make_global(telemetry)
+    _join(app, parts)
+    return _entry(settings)(_without_telemetry(app, paths=parts.internal_paths))
 
 
 def _entry(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
@@ -213,53 +175,32 @@ def _without_telemetry(app: ASGIApp, *, paths: Collection[str]) -> ASGIApp:
     return serve
 
 
-def _join(
-    app: FastAPI,
-    settings: Settings,
-    *,
-    checks: Sequence[HealthCheck | CheckRegistration],
-    health_groups: Sequence[HealthGroup],
-    stack: StackChange | None,
-    telemetry: Telemetry,
-    logs: LoggingHandle | None,
-    validation_status: int,
-    clock: Clock,
-) -> None:
+def _join(app: FastAPI, parts: Parts) -> None:
     """Put everything that both kinds of application get onto one."""
-    availability = Availability()
+    settings, telemetry, logs = parts.settings, parts.telemetry, parts.logs
     app.state.baseline_settings = settings
-    app.state.availability = availability
-    backends = open_backends(app, settings, telemetry=telemetry, clock=clock)
+    app.state.availability = parts.availability
+    backends = open_backends(app, settings, telemetry=telemetry, clock=parts.clock)
     monitor = HealthMonitor(
-        [*backends.checks, *checks],
+        [*backends.checks, *parts.checks],
         settings=settings.health,
-        clock=clock,
-        groups=health_groups,
-        availability=availability,
+        clock=parts.clock,
+        groups=parts.health_groups,
+        availability=parts.availability,
         on_result=telemetry.health_metrics().record if telemetry.is_measuring else None,
         in_background=settings.environment != "test",
     )
-    management = _add_routes(app, settings, monitor=monitor, telemetry=telemetry, logs=logs)
+    management = add_internal_routes(app, parts, monitor)
     document_responses(app)
     add_documentation_pages(app, allow_cdn=not settings.is_deployed)
-    for kind, handler in make_exception_handlers(validation_status=validation_status).items():
+    handlers = make_exception_handlers(validation_status=parts.validation_status)
+    for kind, handler in handlers.items():
         if app.exception_handlers.get(kind) in {None, *_FRAMEWORK_HANDLERS}:
             app.exception_handlers[kind] = handler
-    for layer in reversed(
-        _layers_for(
-            app,
-            settings,
-            backends=backends,
-            change=stack,
-            exempt_paths=_internal_paths(health_groups),
-            telemetry=telemetry,
-            availability=availability,
-            clock=clock,
-        )
-    ):
+    for layer in reversed(_layers_for(app, parts, store=backends.idempotency)):
         app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
     app.router.lifespan_context = chain_lifespans(
-        _shutdown(settings, availability, logs).lifespan,
+        _shutdown(parts).lifespan,
         # What is left last comes first: the lines and spans of all others are still to be sent.
         *([logs.make_lifespan()] if logs is not None else []),
         *backends.lifespans,
@@ -271,80 +212,29 @@ def _join(
     )
 
 
-def _shutdown(
-    settings: Settings, availability: Availability, logs: LoggingHandle | None
-) -> GracefulShutdown:
-    shutdown = settings.shutdown
+def _shutdown(parts: Parts) -> GracefulShutdown:
+    delay, shutdown = parts.settings.drain_delay, parts.settings.shutdown
     return GracefulShutdown(
-        availability,
-        drain_delay=settings.drain_delay,
-        limit=settings.drain_delay + shutdown.grace + shutdown.cleanup,
-        before_exit=None if logs is None else partial(logs.flush, _LAST_LINES),
+        parts.availability,
+        drain_delay=delay,
+        limit=delay + shutdown.grace + shutdown.cleanup,
+        before_exit=None if parts.logs is None else partial(parts.logs.flush, _LAST_LINES),
     )
 
 
-def _add_routes(
-    app: FastAPI,
-    settings: Settings,
-    *,
-    monitor: HealthMonitor,
-    telemetry: Telemetry,
-    logs: LoggingHandle | None,
-) -> Lifespan | None:
-    """Add what orchestrators and operators ask for, and return what opens a port for the latter."""
-
-    def shows_details(connection: HTTPConnection) -> bool:
-        return settings.shows_health_details or is_authorized(connection, settings.management.token)
-
-    build = settings.build
-    internal = APIRouter()
-    internal.include_router(make_health_router(monitor, details=shows_details))
-    operators = [
-        make_info_router(
-            settings, version=build.version or app.version, commit=build.commit, built_at=build.time
-        )
-    ]
-    if telemetry.is_measuring:
-        operators.append(make_metrics_router(telemetry.registry))
-    if logs is not None:
-        operators.append(make_loggers_router(logs.levels))
-        if telemetry.is_measuring:
-            observe_dropped_log_records(telemetry.meter_provider, lambda: logs.dropped)
-    if settings.management.port is not None:
-        operators.append(make_health_router(monitor, details=True))
-    management = add_management(internal, settings, operators)
-    app.router.routes.append(InternalRoutes(internal, paths=INTERNAL_PATHS))
-    return management
-
-
-def _layers_for(
-    app: FastAPI,
-    settings: Settings,
-    *,
-    backends: Backends,
-    change: StackChange | None,
-    exempt_paths: Collection[str],
-    telemetry: Telemetry,
-    availability: Availability,
-    clock: Clock,
-) -> Sequence[Middleware]:
+def _layers_for(app: FastAPI, parts: Parts, *, store: IdempotencyStore) -> Sequence[Middleware]:
     layers = make_stack(
-        settings,
-        clock=clock,
-        exempt_paths=exempt_paths,
-        availability=availability,
-        observer=telemetry.request_metrics(),
+        parts.settings,
+        clock=parts.clock,
+        exempt_paths=parts.internal_paths,
+        availability=parts.availability,
+        observer=parts.telemetry.request_metrics(),
     )
     if any(is_layer(layer, CORSMiddleware) for layer in app.user_middleware):
         layers = Stack(layer for layer in layers if not is_layer(layer, CORSMiddleware))
-    layers.append(
-        Middleware(
-            IdempotencyCaptureMiddleware,
-            store=backends.idempotency,
-            settings=settings.idempotency,
-        )
-    )
-    return layers if change is None else list(change(layers))
+    remembering = parts.settings.idempotency
+    layers.append(Middleware(IdempotencyCaptureMiddleware, store=store, settings=remembering))
+    return layers if parts.stack is None else list(parts.stack(layers))
 
 
 def _version_of(package: str | None) -> str:

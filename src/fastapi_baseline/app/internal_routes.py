@@ -3,12 +3,26 @@
 from collections.abc import Collection
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
+from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from fastapi_baseline.health import HEALTH_PATH
+from fastapi_baseline.app.management import add_management, is_authorized
+from fastapi_baseline.app.parts import INTERNAL_PATHS, Parts
+from fastapi_baseline.health import (
+    HEALTH_PATH,
+    HealthMonitor,
+    make_health_router,
+    make_info_router,
+)
+from fastapi_baseline.lifecycle import StatelessLifespan
+from fastapi_baseline.observability import make_loggers_router
 from fastapi_baseline.observability.logging import LOGGERS_PATH
+from fastapi_baseline.observability.metrics import (
+    make_metrics_router,
+    observe_dropped_log_records,
+)
 
 _WITH_PARTS = (f"{HEALTH_PATH}/", f"{LOGGERS_PATH}/")
 
@@ -44,3 +58,41 @@ class InternalRoutes(BaseRoute):
     def url_path_for(self, name: str, /, **path_params: Any) -> Any:
         """Return the path of a route by its name."""
         return self._router.url_path_for(name, **path_params)
+
+
+def add_internal_routes(
+    app: FastAPI, parts: Parts, monitor: HealthMonitor
+) -> StatelessLifespan | None:
+    """Add what orchestrators and operators ask for.
+
+    Returns:
+        What opens and closes the port of the operators, or `None` if they have none of their own.
+    """
+    settings = parts.settings
+
+    def shows_details(connection: HTTPConnection) -> bool:
+        return settings.shows_health_details or is_authorized(connection, settings.management.token)
+
+    internal = APIRouter()
+    internal.include_router(make_health_router(monitor, details=shows_details))
+    management = add_management(internal, settings, _routers_for_operators(app, parts, monitor))
+    app.router.routes.append(InternalRoutes(internal, paths=INTERNAL_PATHS))
+    return management
+
+
+def _routers_for_operators(app: FastAPI, parts: Parts, monitor: HealthMonitor) -> list[APIRouter]:
+    settings, telemetry, logs = parts.settings, parts.telemetry, parts.logs
+    build = settings.build
+    version = build.version or app.version
+    routers = [
+        make_info_router(settings, version=version, commit=build.commit, built_at=build.time)
+    ]
+    if telemetry.is_measuring:
+        routers.append(make_metrics_router(telemetry.registry))
+    if logs is not None:
+        routers.append(make_loggers_router(logs.levels))
+        if telemetry.is_measuring:
+            observe_dropped_log_records(telemetry.meter_provider, lambda: logs.dropped)
+    if settings.management.port is not None:
+        routers.append(make_health_router(monitor, details=True))
+    return routers

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -93,7 +93,8 @@ class _Progress:
             self.is_gone = True
         return message
 
-    async def send(self, message: Message) -> None:
+    # Not a coroutine of its own, which would cost as much as all the rest.
+    def send(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.first_byte = self._now()
@@ -103,7 +104,7 @@ class _Progress:
         elif message["type"] == "http.response.pathsend":
             # The server sends a file by itself, and does not say how much of it.
             self.is_complete = True
-        await self._send(message)
+        return self._send(message)
 
     def as_exchange(self, method: str, route: str | None, *, ended: float) -> Exchange:
         return Exchange(method, route, self.status, self.received, self.sent, ended - self.began)

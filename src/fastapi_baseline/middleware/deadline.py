@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Awaitable, Collection, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -69,14 +69,15 @@ class DeadlineMiddleware:
         else:
             watch.fail_if_overdue()
         finally:
-            await watch.end()
+            watch.stop()
+            if watch.answer is not None:
+                await watch.answer
 
 
 class _Watch:
     """Cancels the task of one request when its time is up."""
 
     __slots__ = (
-        "_answer",
         "_began",
         "_cancelling",
         "_clock",
@@ -91,6 +92,7 @@ class _Watch:
         "_send",
         "_task",
         "_timer",
+        "answer",
     )
 
     def __init__(
@@ -109,7 +111,7 @@ class _Watch:
         self._epoch = clock.monotonic()
         self._grace = grace
         self._timer: asyncio.TimerHandle | None = None
-        self._answer: asyncio.Task[None] | None = None
+        self.answer: asyncio.Task[None] | None = None
         self._is_expired = self._is_released = self._is_routed = False
 
     async def receive(self) -> Message:
@@ -121,13 +123,14 @@ class _Watch:
                 self.allow(found.timeout)
         return await self._receive()
 
-    async def send(self, message: Message) -> None:
+    # Not a coroutine of its own, which would cost as much as all the rest.
+    def send(self, message: Message) -> Awaitable[None]:
         """Pass a message on, unless the client has been answered already."""
-        if self._answer is not None:
-            return
+        if self.answer is not None:
+            return _nothing()
         if message["type"] == "http.response.start":
             self._release()
-        await self._send(message)
+        return self._send(message)
 
     def allow(self, timeout: timedelta | None) -> None:
         """Let the request take so long, counted from its beginning; `None` is any time."""
@@ -162,7 +165,7 @@ class _Watch:
         Raises:
             DeadlineExceededError: If the client has not been answered.
         """
-        if self._answer is None:
+        if self.answer is None:
             raise DeadlineExceededError from cause
         if isinstance(cause, Exception):
             logger.warning("An error followed after the deadline", exc_info=cause)
@@ -173,16 +176,14 @@ class _Watch:
         Raises:
             DeadlineExceededError: If its time was up, and the client has not been answered.
         """
-        if self._is_expired and not self._is_released and self._answer is None:
+        if self._is_expired and not self._is_released and self.answer is None:
             raise DeadlineExceededError
 
-    async def end(self) -> None:
+    def stop(self) -> None:
         """Undo what was done to the task, which goes on to do other things."""
         self._stop_timer()
         if self._is_expired:
             self._task.uncancel()
-        if self._answer is not None:
-            await self._answer
 
     def _release(self) -> None:
         """Let the request take any time from now on."""
@@ -205,12 +206,16 @@ class _Watch:
 
     def _give_up(self) -> None:
         logger.error("A request goes on after its deadline: it does not heed its cancellation")
-        self._answer = self._loop.create_task(self._respond())
+        self.answer = self._loop.create_task(self._respond())
 
     async def _respond(self) -> None:
         request = Request(self._scope, self._receive)
         response = await respond_to_error(request, DeadlineExceededError())
         await response(self._scope, self._receive, self._send)
+
+
+async def _nothing() -> None:
+    """Send nothing."""
 
 
 def deadline(timeout: timedelta | None) -> "RouteDeadline":

@@ -1,6 +1,7 @@
 """Who really sent a request, when proxies stand in between."""
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -56,8 +57,10 @@ IDENTITY_HEADERS = (
 """Headers with which proxies that sign people in tell who it is; a `*` at the end stands for any
 end. They are taken off requests that come from anybody else."""
 
+RawHeader = tuple[bytes, bytes]
+
 _SCOPE_KEY = "fastapi_baseline.trusted_proxies"
-_LONGEST_REMEMBERED = 64
+_LONGEST_REMEMBERED = 128
 _MOST_REMEMBERED = 512
 
 
@@ -90,6 +93,8 @@ class TrustedProxiesMiddleware:
         self._app = app
         self._trusted = TrustedAddresses(trusted)
         self._believed = frozenset(_checked(headers))
+        # Clients come back, and what a proxy says of one of them stays the same.
+        self._remember_origin = lru_cache(maxsize=_MOST_REMEMBERED)(self._find_origin)
         self._from_trusted = _HeaderNames(ADDRESS_HEADERS)
         self._from_others = _HeaderNames([*ADDRESS_HEADERS, *identity_headers])
 
@@ -110,22 +115,27 @@ class TrustedProxiesMiddleware:
         removed = self._from_trusted.among(scope["headers"])
         if not removed:
             return
-        said: dict[bytes, list[bytes]] = {}
-        for name, value in scope["headers"]:
-            if name in self._believed:
-                said.setdefault(name, []).append(value)
+        said = tuple([pair for pair in scope["headers"] if pair[0] in self._believed])
         scope["headers"] = _without(scope["headers"], removed)
         if not said:
             return
-        forwarded = said.get(b"forwarded")
-        words = read_x_forwarded(said) if forwarded is None else read_forwarded(forwarded)
-        origin = find_origin(words, self._trusted, is_websocket=scope["type"] == "websocket")
+        is_short = sum([len(value) for _, value in said]) <= _LONGEST_REMEMBERED
+        find = self._remember_origin if is_short else self._find_origin
+        origin = find(said, is_websocket=scope["type"] == "websocket")
         if origin.client is not None:
             scope["client"] = origin.client
         if origin.scheme is not None:
             scope["scheme"] = origin.scheme
         if origin.host is not None or origin.port is not None:
             scope["headers"] = _addressed(scope, origin)
+
+    def _find_origin(self, said: Sequence[RawHeader], *, is_websocket: bool) -> Origin:
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in said:
+            values.setdefault(name, []).append(value)
+        forwarded = values.get(b"forwarded")
+        words = read_x_forwarded(values) if forwarded is None else read_forwarded(forwarded)
+        return find_origin(words, self._trusted, is_websocket=is_websocket)
 
 
 def _checked(headers: Sequence[str]) -> list[bytes]:
