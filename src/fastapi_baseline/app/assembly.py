@@ -202,7 +202,8 @@ def _join(app: FastAPI, parts: Parts) -> None:
     app.router.lifespan_context = chain_lifespans(
         _shutdown(parts).lifespan,
         # What is left last comes first: the lines and spans of all others are still to be sent.
-        *([logs.make_lifespan()] if logs is not None else []),
+        # A test reads lines when they are written; it does not wait for a queue.
+        *([logs.make_lifespan()] if logs is not None and settings.environment != "test" else []),
         *backends.lifespans,
         *telemetry.lifespans(),
         *([management] if management is not None else []),

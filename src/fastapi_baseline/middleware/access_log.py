@@ -61,8 +61,11 @@ class _Progress:
     """One request as it passes by: what has been seen of it so far."""
 
     __slots__ = (
+        "_method",
         "_now",
+        "_observer",
         "_receive",
+        "_scope",
         "_send",
         "began",
         "first_byte",
@@ -73,10 +76,21 @@ class _Progress:
         "status",
     )
 
-    def __init__(self, now: Callable[[], float], receive: Receive, send: Send) -> None:
-        self._now = now
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        now: Callable[[], float],
+        observer: RequestObserver | None,
+    ) -> None:
+        self._scope = scope
         self._receive = receive
         self._send = send
+        self._now = now
+        self._observer = observer
+        self._method = scope["method"] if scope["method"] in _METHODS else _OTHER
         self.began = now()
         self.first_byte: float | None = None
         self.status = CLIENT_GONE
@@ -84,6 +98,8 @@ class _Progress:
         self.sent = 0
         self.is_complete = False
         self.is_gone = False
+        if observer is not None:
+            _tell(observer.begin, self._method)
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -100,14 +116,33 @@ class _Progress:
             self.first_byte = self._now()
         elif message["type"] == "http.response.body":
             self.sent += len(message.get("body", b""))
-            self.is_complete = not message.get("more_body", False)
+            if not message.get("more_body", False):
+                self._complete()
         elif message["type"] == "http.response.pathsend":
             # The server sends a file by itself, and does not say how much of it.
-            self.is_complete = True
+            self._complete()
         return self._send(message)
 
-    def as_exchange(self, method: str, route: str | None, *, ended: float) -> Exchange:
-        return Exchange(method, route, self.status, self.received, self.sent, ended - self.began)
+    def _complete(self) -> None:
+        self.is_complete = True
+        # Before the last byte leaves: a process that is killed after it has counted all that its
+        # clients have got. What runs after the response is none of the time that it took.
+        self.tell_end()
+
+    def tell_end(self) -> None:
+        """Tell the observer that the request is over, once."""
+        observer, self._observer = self._observer, None
+        if observer is None:
+            return
+        exchange = Exchange(
+            method=self._method,
+            route=route_of(self._scope),
+            status=CLIENT_GONE if self.is_gone else self.status,
+            request_bytes=self.received,
+            response_bytes=self.sent,
+            duration_s=self._now() - self.began,
+        )
+        _tell(observer.end, exchange)
 
 
 class AccessLogMiddleware:
@@ -161,10 +196,7 @@ class AccessLogMiddleware:
         path = scope["path"]
         is_silent = path in self._silent_paths
         observer = None if is_silent else self._observer
-        method = scope["method"] if scope["method"] in _METHODS else _OTHER
-        progress = _Progress(self._now, receive, send)
-        if observer is not None:
-            _tell(observer.begin, method)
+        progress = _Progress(scope, receive, send, now=self._now, observer=observer)
         try:
             await self._app(scope, progress.receive, progress.send)
         except Exception as error:
@@ -175,11 +207,8 @@ class AccessLogMiddleware:
         finally:
             if progress.is_gone:
                 progress.status = CLIENT_GONE
-            ended = self._now()
-            route = route_of(scope)
-            if observer is not None:
-                _tell(observer.end, progress.as_exchange(method, route, ended=ended))
-            self._log(scope, progress, path=path, route=route, ended=ended, is_silent=is_silent)
+            progress.tell_end()
+            self._log(scope, progress, path=path, is_silent=is_silent)
 
     def _log(
         self,
@@ -187,10 +216,9 @@ class AccessLogMiddleware:
         progress: _Progress,
         *,
         path: str,
-        route: str | None,
-        ended: float,
         is_silent: bool,
     ) -> None:
+        ended = self._now()
         status = progress.status
         answered = ended if progress.first_byte is None else progress.first_byte
         is_slow = answered - progress.began > self._slow_s
@@ -203,7 +231,7 @@ class AccessLogMiddleware:
         is_sampled = is_notable or self._ratio >= 1 or random.random() < self._ratio  # noqa: S311 -- no secret
         if not is_sampled or not logger.isEnabledFor(level):
             return
-        fields = _describe(scope, progress, path=path, route=route, ended=ended)
+        fields = _describe(scope, progress, path=path, ended=ended)
         if is_slow:
             fields["slow"] = True
         if repeated is not None:
@@ -223,14 +251,12 @@ def _tell(listen: Callable[[_ToldT], None], what: _ToldT) -> None:
         logger.exception("What observes requests has failed")
 
 
-def _describe(
-    scope: Scope, progress: _Progress, *, path: str, route: str | None, ended: float
-) -> dict[str, Any]:
+def _describe(scope: Scope, progress: _Progress, *, path: str, ended: float) -> dict[str, Any]:
     client = scope.get("client")
     fields: dict[str, Any] = {
         "method": scope["method"],
         "path": path[:LONGEST_PATH],
-        "route": route,
+        "route": route_of(scope),
         "status": progress.status,
         "duration_ms": ms(ended - progress.began),
         "request_bytes": progress.received,

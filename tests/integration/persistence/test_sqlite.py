@@ -270,3 +270,20 @@ def test_a_closed_connection_lets_go_of_its_locks_at_once(tmp_path: Path) -> Non
     second.close()
     gc.enable()
     assert unfinished is not None
+
+
+async def test_waits_for_whoever_opens_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
+    file = tmp_path / "new.db"
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    database = Database(f"sqlite:///{file}")
+
+    opening = asyncio.ensure_future(database.check())
+    await asyncio.wait({opening}, timeout=0.2)
+    was_waiting = not opening.done()
+    other.execute("COMMIT")
+    await opening
+    await database.dispose()
+    other.close()
+
+    assert was_waiting

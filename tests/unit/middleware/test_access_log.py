@@ -337,8 +337,16 @@ class FailingObserver:
 async def test_tells_who_observes_about_every_request(log: pytest.LogCaptureFixture) -> None:
     observer = Observer()
     clock = ManualClock()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        clock.advance(timedelta(seconds=2))
+        await send(body(b"abc"))
+        # What runs after the response.
+        clock.advance(timedelta(seconds=30))
+
     layer = AccessLogMiddleware(
-        answering(start(), body(b"abc"), then=lambda: clock.advance(timedelta(seconds=2))),
+        app,
         clock=clock,
         observer=observer,
         silent_paths={"/livez"},

@@ -17,6 +17,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 from fastapi_baseline.persistence.engines.url import is_memory
 
+_WAL_ATTEMPTS = 20
+
 READ_ONLY_OPTION = "fastapi_baseline_read_only"
 """The execution option of an engine whose transactions only read."""
 
@@ -77,12 +79,27 @@ def listen_to_file(engine: Engine, *, read_only: bool) -> None:
 
 
 def _switch_to_wal(cursor: DBAPICursor) -> None:
-    # It is a property of the file, and setting it takes a lock that is not waited for: so only if
-    # it is not set yet.
-    cursor.execute("PRAGMA journal_mode")
-    mode: Any = cursor.fetchone()
-    if mode[0] != "wal":
-        cursor.execute("PRAGMA journal_mode = WAL")
+    """Let readers and the writer of a file work side by side; it is a property of the file.
+
+    Setting it takes a lock that SQLite does not wait for, so connections that open a new file at
+    the same moment would fail. A transaction waits for that lock, and whoever had it has mostly
+    done what was to be done.
+    """
+    for _ in range(_WAL_ATTEMPTS):
+        cursor.execute("PRAGMA journal_mode")
+        mode: Any = cursor.fetchone()
+        if mode[0] == "wal":
+            return
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("COMMIT")
+        else:
+            return
+    cursor.execute("PRAGMA journal_mode = WAL")
 
 
 def listen_for_migrations(engine: Engine, *, is_writing: bool) -> None:
