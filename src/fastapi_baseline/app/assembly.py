@@ -94,13 +94,8 @@ def create_app(
     if tracer_provider is None:  # One that was handed in is for this application.
         make_global(telemetry)
 
-    options.setdefault("title", settings.service_name)
-    options.setdefault("version", version)
-    options["responses"] = PROBLEM_RESPONSE | options.get("responses", {})
-    options["telemetry"] = telemetry.as_config(excluded=parts.internal_paths) | options.get(
-        "telemetry", {}
-    )
-    app = Service(entry=_entry(settings), lifespan=lifespan, **options)
+    options = {"title": settings.service_name, "version": version, **options}
+    app = _make_service(parts, lifespan=lifespan, options=options)
     for domain in domains:
         if domain.router is not None:
             app.include_router(domain.router)
@@ -154,6 +149,19 @@ def install(
     make_global(telemetry)
     _join(app, parts)
     return _entry(settings)(_without_telemetry(app, paths=parts.internal_paths))
+
+
+def _make_service(parts: Parts, *, lifespan: Lifespan | None, options: dict[str, Any]) -> Service:
+    telemetry = parts.telemetry.as_config(excluded=parts.internal_paths)
+    return Service(
+        entry=_entry(parts.settings),
+        lifespan=lifespan,
+        **options
+        | {
+            "responses": PROBLEM_RESPONSE | options.get("responses", {}),
+            "telemetry": telemetry | options.get("telemetry", {}),
+        },
+    )
 
 
 def _entry(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:

@@ -38,7 +38,7 @@ def serve_with_workers(
     `arguments` are those of uvicorn.
     """
     config = Config(app, **arguments)
-    with shared_levels(), (shared_metrics() if is_measured else without_shared_metrics()):
+    with shared_levels(), shared_metrics() if is_measured else without_shared_metrics():
         workers = Workers(config, [config.bind_socket()], limit=limit)
         workers.run()
     if workers.has_failed:
