@@ -61,6 +61,9 @@ class BodyLimitMiddleware:
             if limit.has_started or not limit.is_exceeded:
                 raise
             await limit.refuse()
+        finally:
+            # Each knows the other, and so all of the request would wait for the garbage collector.
+            scope.pop(_RESPONDER_SCOPE_KEY, None)
 
     def _take_over(self, scope: Scope) -> int:
         """Return the limit to begin with, and lift that of a layer further out.

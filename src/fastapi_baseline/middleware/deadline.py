@@ -72,6 +72,8 @@ class DeadlineMiddleware:
             watch.stop()
             if watch.answer is not None:
                 await watch.answer
+            # Each knows the other, and so all of the request would wait for the garbage collector.
+            scope.pop(_SCOPE_KEY, None)
 
 
 class _Watch:
