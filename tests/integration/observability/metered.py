@@ -62,7 +62,7 @@ _measure_all()
 router = APIRouter(prefix="/api")
 
 
-@router.get("/work/{name}")
+@router.get("/tasks/{name}")
 async def work(name: str) -> int:
     """Say which process has done it."""
     return os.getpid()

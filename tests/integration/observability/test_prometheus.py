@@ -61,7 +61,7 @@ def scraped(
         env={"PROMETHEUS_MULTIPROC_DIR": folder} if together else None,
         cwd=Path(__file__).parent,
     ) as service:
-        httpx2.get(f"{service.base_url}/api/work/a")
+        httpx2.get(f"{service.base_url}/api/tasks/a")
         httpx2.get(f"{service.base_url}/mounted/thing/a")
         httpx2.get(f"{service.base_url}/nowhere")
         yield httpx2.get(f"{service.base_url}/metrics").text
@@ -107,7 +107,7 @@ def test_has_all_metrics_that_the_library_names(scraped: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "route", ["/api/work/{name}", "/mounted/thing/{name}"], ids=["included", "mounted"]
+    "route", ["/api/tasks/{name}", "/mounted/thing/{name}"], ids=["included", "mounted"]
 )
 def test_names_the_whole_template_of_a_route(route: str, scraped: str) -> None:
     counted = [
@@ -131,7 +131,7 @@ def test_a_server_of_prometheus_scrapes_it(
     service: ServerProcess, eventually: Ask, tmp_path: Path
 ) -> None:
     for _ in range(3):
-        httpx2.get(f"{service.base_url}/api/work/a")
+        httpx2.get(f"{service.base_url}/api/tasks/a")
 
     with _prometheus([f"127.0.0.1:{service.port}"], tmp_path) as prometheus:
 
@@ -145,7 +145,7 @@ def test_a_server_of_prometheus_scrapes_it(
 
         (counted,) = eventually(
             lambda: query(
-                'http_server_request_duration_seconds_count{http_route="/api/work/{name}"}'
+                'http_server_request_duration_seconds_count{http_route="/api/tasks/{name}"}'
             )
         )
         (target,) = ask("targets")["activeTargets"]

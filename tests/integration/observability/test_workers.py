@@ -38,7 +38,7 @@ def service(folder: Path) -> Generator[ServerProcess]:
 def _work(service: ServerProcess) -> int | None:
     """Have one request answered over a connection of its own, and return by whom."""
     try:
-        response = httpx2.get(f"{service.base_url}/api/work/a", timeout=30)
+        response = httpx2.get(f"{service.base_url}/api/tasks/a", timeout=30)
     except httpx2.TransportError:
         return None  # It waited to be accepted by a process that was killed.
     return response.json() if response.status_code == 200 else None
@@ -63,7 +63,7 @@ def _sample(text: str, name: str, **labels: str) -> float:
 
 def _completed(text: str) -> float:
     name = "http_server_request_duration_seconds_count"
-    return _sample(text, name, http_route="/api/work/{name}")
+    return _sample(text, name, http_route="/api/tasks/{name}")
 
 
 @contextmanager
