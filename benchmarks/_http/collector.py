@@ -1,5 +1,6 @@
 """Something that takes spans by OTLP over HTTP and counts the batches, in a process of its own."""
 
+import os
 import subprocess
 import sys
 import urllib.request
@@ -9,8 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @contextmanager
-def collector() -> Generator[str]:
-    """Give the address that a service is configured with."""
+def collector(*, core: int) -> Generator[str]:
+    """Give the address that a service is configured with, and run on the core of the load.
+
+    A real one is on another machine: it takes nothing from the service.
+    """
     command = (sys.executable, "-m", "benchmarks._http.collector")
     with subprocess.Popen(
         command,
@@ -18,6 +22,7 @@ def collector() -> Generator[str]:
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
+        os.sched_setaffinity(process.pid, {core})
         try:
             if process.stdout is None:
                 raise RuntimeError("the collector has no output")

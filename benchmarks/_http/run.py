@@ -95,7 +95,7 @@ def _run(effort: Effort) -> Report:
     if here == there:
         print("There is one core only: the servers and the load share it.")
     report = Report(versions=versions(), loads={one.name: Load() for one in contenders})
-    with collector() as spans:
+    with collector(core=there) as spans:
         for number in range(effort.rounds):
             _say(f"round {number + 1} of {effort.rounds}")
             for one in rotated(contenders, number):

@@ -72,6 +72,7 @@ class _Progress:
         "is_complete",
         "is_gone",
         "received",
+        "route",
         "sent",
         "status",
     )
@@ -93,6 +94,7 @@ class _Progress:
         self._method = scope["method"] if scope["method"] in _METHODS else _OTHER
         self.began = now()
         self.first_byte: float | None = None
+        self.route: str | None = None
         self.status = CLIENT_GONE
         self.received = 0
         self.sent = 0
@@ -134,9 +136,10 @@ class _Progress:
         observer, self._observer = self._observer, None
         if observer is None:
             return
+        self.route = route_of(self._scope)
         exchange = Exchange(
             method=self._method,
-            route=route_of(self._scope),
+            route=self.route,
             status=CLIENT_GONE if self.is_gone else self.status,
             request_bytes=self.received,
             response_bytes=self.sent,
@@ -256,7 +259,7 @@ def _describe(scope: Scope, progress: _Progress, *, path: str, ended: float) -> 
     fields: dict[str, Any] = {
         "method": scope["method"],
         "path": path[:LONGEST_PATH],
-        "route": route_of(scope),
+        "route": progress.route or route_of(scope),
         "status": progress.status,
         "duration_ms": ms(ended - progress.began),
         "request_bytes": progress.received,

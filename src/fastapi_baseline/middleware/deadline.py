@@ -13,6 +13,7 @@ from fastapi_baseline import context
 from fastapi_baseline.clock import Clock, SystemClock
 from fastapi_baseline.context import Deadline
 from fastapi_baseline.errors import ConfigurationError, DeadlineExceededError
+from fastapi_baseline.middleware.alarms import Alarms
 from fastapi_baseline.middleware.exception_handlers import respond_to_error
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class DeadlineMiddleware:
         self._clock = clock or SystemClock()
         self._exempt_paths = frozenset(exempt_paths)
         self._grace = grace
+        self._alarms: Alarms[_Watch] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -57,7 +59,14 @@ class DeadlineMiddleware:
             await self._app(scope, receive, send)
             return
 
-        watch = _Watch(scope, receive, send, clock=self._clock, grace=self._grace)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 -- servers run each request in one
+        alarms = self._alarms
+        if alarms is None or alarms.loop is not task.get_loop():
+            alarms = self._alarms = Alarms(task.get_loop())
+        watch = _Watch(
+            scope, receive, send, task=task, alarms=alarms, clock=self._clock, grace=self._grace
+        )
         watch.allow(self._timeout)
         scope[_SCOPE_KEY] = watch
         try:
@@ -80,6 +89,7 @@ class _Watch:
     """Cancels the task of one request when its time is up."""
 
     __slots__ = (
+        "_alarms",
         "_began",
         "_cancelling",
         "_clock",
@@ -88,33 +98,39 @@ class _Watch:
         "_is_expired",
         "_is_released",
         "_is_routed",
-        "_loop",
+        "_is_set",
+        "_patience",
         "_receive",
         "_scope",
         "_send",
         "_task",
-        "_timer",
         "answer",
     )
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, clock: Clock, grace: timedelta
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        task: asyncio.Task[Any],
+        alarms: "Alarms[_Watch]",
+        clock: Clock,
+        grace: timedelta,
     ) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 -- servers run each request in one
         self._scope = scope
         self._receive = receive
         self._send = send
         self._task = task
         self._cancelling = task.cancelling()
-        self._loop = task.get_loop()
-        self._began = self._loop.time()
+        self._alarms = alarms
+        self._began = alarms.loop.time()
         self._clock = clock
         self._epoch = clock.monotonic()
         self._grace = grace
-        self._timer: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self.answer: asyncio.Task[None] | None = None
-        self._is_expired = self._is_released = self._is_routed = False
+        self._is_expired = self._is_released = self._is_routed = self._is_set = False
 
     async def receive(self) -> Message:
         """Return the next message, in the time that the route allows."""
@@ -138,11 +154,13 @@ class _Watch:
         """Let the request take so long, counted from its beginning; `None` is any time."""
         if self._is_released or self._is_expired:
             return
-        self._stop_timer()
         deadline = None
-        if timeout is not None:
+        if timeout is None:
+            self._quieten()
+        else:
             seconds = timeout.total_seconds()
-            self._timer = self._loop.call_at(self._began + seconds, self._expire)
+            self._alarms.set(self, self._began + seconds)
+            self._is_set = True
             deadline = Deadline(self._epoch + seconds, self._clock)
         current = context.current()
         if current is not None:
@@ -183,32 +201,35 @@ class _Watch:
 
     def stop(self) -> None:
         """Undo what was done to the task, which goes on to do other things."""
-        self._stop_timer()
+        self._quieten()
         if self._is_expired:
             self._task.uncancel()
 
     def _release(self) -> None:
         """Let the request take any time from now on."""
         self._is_released = True
-        if self._timer is not None:
-            self._stop_timer()
-            current = context.current()
-            if current is not None:
-                current.deadline = None
+        self._quieten()
+        current = context.current()
+        if current is not None:
+            current.deadline = None
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _quieten(self) -> None:
+        if self._is_set:
+            self._is_set = False
+            self._alarms.clear(self)
+        if self._patience is not None:
+            self._patience.cancel()
 
-    def _expire(self) -> None:
+    def ring(self) -> None:
+        """Cancel the task; its time is up."""
+        self._is_set = False
         self._is_expired = True
         self._task.cancel()
-        self._timer = self._loop.call_later(self._grace.total_seconds(), self._give_up)
+        self._patience = self._alarms.loop.call_later(self._grace.total_seconds(), self._give_up)
 
     def _give_up(self) -> None:
         logger.error("A request goes on after its deadline: it does not heed its cancellation")
-        self.answer = self._loop.create_task(self._respond())
+        self.answer = self._alarms.loop.create_task(self._respond())
 
     async def _respond(self) -> None:
         request = Request(self._scope, self._receive)

@@ -163,23 +163,22 @@ class _HeaderNames:
         encoded = [name.lower().encode("ascii") for name in names]
         self._exact = frozenset(name for name in encoded if not name.endswith(b"*"))
         self._prefixes = tuple(name[:-1] for name in encoded if name.endswith(b"*"))
-        self._harmless: set[bytes] = set()
+        self._verdicts: dict[bytes, bool] = {}
 
     def among(self, headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
         """Return which of the headers are in the set."""
-        harmless = self._harmless
-        suspects = [name for name, _ in headers if name not in harmless]
-        return {name for name in suspects if self._is_listed(name)} if suspects else set()
+        known = self._verdicts
+        suspects = [name for name, _ in headers if known.get(name, True)]
+        return {name for name in suspects if name in known or self._is_listed(name)}
 
     def _is_listed(self, name: bytes) -> bool:
         # To a WSGI application that is mounted, an underscore and a dash are the same.
         plain = name.lower().replace(b"_", b"-")
-        if plain in self._exact or plain.startswith(self._prefixes):
-            return True
+        verdict = plain in self._exact or plain.startswith(self._prefixes)
         # Nearly all requests have the same few names; clients may make up any number of others.
-        if len(name) <= _LONGEST_REMEMBERED and len(self._harmless) < _MOST_REMEMBERED:
-            self._harmless.add(name)
-        return False
+        if len(name) <= _LONGEST_REMEMBERED and len(self._verdicts) < _MOST_REMEMBERED:
+            self._verdicts[name] = verdict
+        return verdict
 
 
 def _without(

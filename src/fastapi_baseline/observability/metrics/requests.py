@@ -1,13 +1,13 @@
 """The metrics of requests, by the names of OpenTelemetry's semantic conventions for HTTP servers."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
 
 from opentelemetry.metrics import Meter, MeterProvider
-from opentelemetry.util.types import Attributes, AttributeValue
+from opentelemetry.util.types import Attributes
 
+from fastapi_baseline.observability.metrics.series import FixedAttributes
 from fastapi_baseline.observability.metrics.views import SECONDS
 
 _METHOD = "http.request.method"
@@ -88,13 +88,13 @@ class RequestMetrics:
 
 # The same few combinations come again and again.
 @lru_cache(maxsize=64)
-def _of_method(method: str) -> Mapping[str, AttributeValue]:
-    return {_METHOD: method}
+def _of_method(method: str) -> FixedAttributes:
+    return FixedAttributes({_METHOD: method})
 
 
 @lru_cache(maxsize=4_096)
-def _of_exchange(method: str, route: str | None, status: int) -> Mapping[str, AttributeValue]:
-    attributes: dict[str, AttributeValue] = {_METHOD: method, _STATUS: status}
+def _of_exchange(method: str, route: str | None, status: int) -> FixedAttributes:
+    attributes = FixedAttributes({_METHOD: method, _STATUS: status})
     if route is not None:
         attributes[_ROUTE] = route
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

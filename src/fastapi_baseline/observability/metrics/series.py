@@ -26,6 +26,16 @@ _OVERFLOW: Labels = (("otel_metric_overflow", "true"),)
 _NOTHING: Mapping[str, AttributeValue] = {}
 
 
+class FixedAttributes(dict[str, AttributeValue]):
+    """Attributes that nobody changes, so that their series is found by the object that they are.
+
+    Whoever records the same few again and again keeps these and passes them.
+    """
+
+    __slots__ = ()
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType] -- a dict has none
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
     """What a metric is; two instruments with the same one are the same."""
@@ -109,6 +119,9 @@ class Family(Collector, Generic[ChildT]):
         """Return the series for these attributes; it is made if there is room for it."""
         given = attributes or _NOTHING
         keys = self._keys
+        if given.__class__ is FixedAttributes:
+            found = self._found.get(given)
+            return self._add(given, raw=given) if found is None else found
         # A list first: a tuple of a generator takes twice as long, and this is on every request.
         raw: object = (
             tuple(given.items()) if keys is None else tuple([given.get(key, "") for key in keys])

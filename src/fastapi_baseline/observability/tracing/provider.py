@@ -16,6 +16,8 @@ from fastapi_baseline.observability.tracing.span_redaction import RedactingSpanE
 from fastapi_baseline.observability.tracing.untrusted import UntrustingTracerProvider
 from fastapi_baseline.settings import Settings
 
+# To encode a batch holds up requests. The SDK's 512 take long enough to be seen in their latency.
+_SPANS_IN_A_BATCH = 64
 _ENVIRONMENT = "deployment.environment.name"
 
 
@@ -25,7 +27,7 @@ def make_tracer_provider(
     """Return what makes the tracers of a service, or `None` if its traces go nowhere.
 
     They go to `exporter`, or over OTLP/HTTP to the endpoint of the settings, in batches, by a
-    thread. The variables of OpenTelemetry's specification count more than the settings:
+    thread; a batch has at most 64 spans. The variables of OpenTelemetry's specification count more than the settings:
     `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`,
     `OTEL_EXPORTER_OTLP_HEADERS` and the like. It is not made the global provider, and not flushed
     at the end of the process: see `make_tracing_lifespan`.
@@ -46,9 +48,18 @@ def make_tracer_provider(
     )
     redactor = Redactor(settings.log.redact)
     provider.add_span_processor(
-        BatchSpanProcessor(RedactingSpanExporter(exporter, redactor=redactor))
+        BatchSpanProcessor(
+            RedactingSpanExporter(exporter, redactor=redactor),
+            max_export_batch_size=_find_batch_size(),
+        )
     )
     return provider
+
+
+def _find_batch_size() -> int | None:
+    """Return `None` if the SDK is to read its own variables, one of which bounds the other."""
+    names = ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_MAX_QUEUE_SIZE")
+    return None if any(map(variable_of_sdk, names)) else _SPANS_IN_A_BATCH
 
 
 def _make_otlp_exporter(endpoint: str) -> SpanExporter:

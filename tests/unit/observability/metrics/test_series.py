@@ -5,6 +5,8 @@ from opentelemetry.util.types import AttributeValue
 from prometheus_client import CollectorRegistry
 
 from fastapi_baseline.observability.metrics import PrometheusMeterProvider, View
+from fastapi_baseline.observability.metrics.registration import registration_of
+from fastapi_baseline.observability.metrics.series import FixedAttributes
 
 Read = Callable[[], dict[str, float]]
 
@@ -113,3 +115,40 @@ def test_shows_no_metric_without_series(
     provider.get_meter("shop").create_counter("orders.placed")
 
     assert list(registry.collect()) == []
+
+
+def test_finds_fixed_attributes_by_what_they_say(
+    provider: PrometheusMeterProvider, samples: Read
+) -> None:
+    counter = provider.get_meter("shop").create_counter("orders.placed")
+    fixed = FixedAttributes({"channel": "web"})
+
+    for attributes in (fixed, {"channel": "web"}, fixed, FixedAttributes({"channel": "web"})):
+        counter.add(1, attributes)
+    counter.add(1, FixedAttributes({"channel": "phone"}))
+
+    assert samples() == {
+        "orders_placed_total channel=web": 4,
+        "orders_placed_total channel=phone": 1,
+    }
+
+
+def test_bounds_what_it_remembers_of_fixed_attributes(
+    registry: CollectorRegistry, samples: Read
+) -> None:
+    counter = (
+        PrometheusMeterProvider(registry, max_series=2)
+        .get_meter("shop")
+        .create_counter("orders.placed")
+    )
+
+    for _ in range(100):
+        counter.add(1, FixedAttributes({"channel": "web"}))
+
+    (family,) = (
+        one
+        for one in registration_of(registry).families.values()
+        if "orders" in one.description.name
+    )
+    assert samples() == {"orders_placed_total channel=web": 100}
+    assert len(vars(family)["_found"]) == 4

@@ -1,8 +1,10 @@
 import sys
+from collections.abc import Mapping, Sequence
 
 import pytest
 from opentelemetry import propagate
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
@@ -120,3 +122,48 @@ def test_says_which_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(MissingExtraError, match=r"fastapi-baseline\[otlp\]"):
         make_tracer_provider(settings)
+
+
+class _Batches(InMemorySpanExporter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.sizes.append(len(spans))
+        return super().export(spans)
+
+
+@pytest.mark.parametrize(
+    ("variables", "largest"), [({}, 64), ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "7"}, 7)]
+)
+def test_sends_few_spans_at_a_time_unless_told_otherwise(
+    variables: Mapping[str, str], largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    batches = _Batches()
+    provider = _make(batches)
+
+    _end_all(provider, 150)
+
+    assert sum(batches.sizes) == 150
+    assert max(batches.sizes) == largest
+
+
+def test_takes_a_queue_that_is_shorter_than_its_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "32")
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "16")
+    batches = _Batches()
+
+    _end_all(_make(batches), 10)
+
+    assert batches.sizes == [10]
+
+
+def _end_all(provider: TracerProvider, count: int) -> None:
+    tracer = provider.get_tracer("somebody")
+    for _ in range(count):
+        tracer.start_span("request").end()
+    provider.force_flush()
+    provider.shutdown()
