@@ -169,7 +169,7 @@ class _HeaderNames:
         """Return which of the headers are in the set."""
         known = self._verdicts
         suspects = [name for name, _ in headers if known.get(name, True)]
-        return {name for name in suspects if name in known or self._is_listed(name)}
+        return {name for name in suspects if known.get(name) or self._is_listed(name)}
 
     def _is_listed(self, name: bytes) -> bool:
         # To a WSGI application that is mounted, an underscore and a dash are the same.

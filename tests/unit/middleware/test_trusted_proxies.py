@@ -119,6 +119,17 @@ async def test_hides_headers_however_many_others_came_before() -> None:
     assert seen == [many, [(b"x-2000", b""), (b"y" * 70, b"")]]
 
 
+@pytest.mark.parametrize("client", [PROXY, STRANGER], ids=["proxy", "stranger"])
+async def test_keeps_what_comes_in_several_lines_and_hides_nothing_else(
+    client: tuple[str, int],
+) -> None:
+    lines = [(b"if-match", b'"7"'), (b"if-match", b'"1"'), (b"accept", b"*/*")]
+
+    seen = await _seen([*lines, (b"x-real-ip", b"1.1.1.1")], client=client)
+
+    assert seen["headers"] == lines
+
+
 async def test_hides_headers_that_the_service_names() -> None:
     headers = [(b"x-staff", b"yes"), (b"x-forwarded-user", b"ann")]
 
