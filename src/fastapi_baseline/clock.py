@@ -27,5 +27,6 @@ class SystemClock:
         """Return the current time, aware and in UTC."""
         return datetime.now(UTC)  # noqa: TID251 -- the one place that asks the machine
 
-    # The function itself: each request asks several times.
     monotonic = staticmethod(time.monotonic)
+    """Return seconds from an arbitrary start, never going back; for durations."""
+    # The function itself, since each request asks several times.

@@ -219,6 +219,7 @@ class _Watch:
             self._alarms.clear(self)
         if self._patience is not None:
             self._patience.cancel()
+            self._patience = None
 
     def ring(self) -> None:
         """Cancel the task; its time is up."""

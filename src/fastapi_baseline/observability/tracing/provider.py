@@ -27,10 +27,11 @@ def make_tracer_provider(
     """Return what makes the tracers of a service, or `None` if its traces go nowhere.
 
     They go to `exporter`, or over OTLP/HTTP to the endpoint of the settings, in batches, by a
-    thread; a batch has at most 64 spans. The variables of OpenTelemetry's specification count more than the settings:
-    `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`,
-    `OTEL_EXPORTER_OTLP_HEADERS` and the like. It is not made the global provider, and not flushed
-    at the end of the process: see `make_tracing_lifespan`.
+    thread; a batch has at most 64 spans, unless the environment bounds batches or the queue. The
+    variables of OpenTelemetry's specification count more than the settings: `OTEL_SERVICE_NAME`,
+    `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`, `OTEL_EXPORTER_OTLP_HEADERS`
+    and the like. It is not made the global provider, and not flushed at the end of the process: see
+    `make_tracing_lifespan`.
 
     Raises:
         ConfigurationError: If the endpoint cannot be used, or the extra `otlp` is missing.
