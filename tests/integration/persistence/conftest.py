@@ -96,28 +96,14 @@ def _is_emptied(url: str, tables: set[str]) -> bool:
 
 
 @pytest.fixture(scope="session")
-def recycled_databases(
-    request: pytest.FixtureRequest,
-) -> Generator[Callable[[], RecycledDatabases]]:
-    made: list[RecycledDatabases] = []
-
-    def get() -> RecycledDatabases:
-        # Not before a test needs it: most modules run without a server, too.
-        if not made:
-            made.append(RecycledDatabases(request.getfixturevalue("postgres_server")))
-        return made[0]
-
-    yield get
-    for databases in made:
-        databases.close()
+def recycled_databases(postgres_server: PostgresServer) -> Generator[RecycledDatabases]:
+    databases = RecycledDatabases(postgres_server)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture(params=["sqlite", "asyncpg", "psycopg"])
-def any_database_url(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    recycled_databases: Callable[[], RecycledDatabases],
-) -> Generator[str]:
+def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
     """Give what the fixture of the same name gives everywhere; `database` takes a used one."""
     driver: str = request.param
     if driver == "sqlite":
@@ -129,7 +115,8 @@ def any_database_url(
         yield url.replace("postgresql://", prefix, 1)
         return
     tables = {table.name for table in _tables_of(request.module)}  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] -- pytest does not say
-    databases = recycled_databases()
+    # Not before a test needs it: most modules run without a server, too.
+    databases: RecycledDatabases = request.getfixturevalue("recycled_databases")
     url = databases.take(request.node.nodeid.partition("::")[0])
     yield url.replace("postgresql://", prefix, 1)
     databases.give_back(url, tables=tables)
