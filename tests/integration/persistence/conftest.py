@@ -1,3 +1,4 @@
+import re
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
@@ -47,6 +48,7 @@ class RecycledDatabases:
         self._server = server
         self._module = ""
         self._free: list[str] = []
+        self._connections: dict[str, psycopg.Connection] = {}
 
     def take(self, module: str) -> str:
         if module != self._module:
@@ -54,20 +56,35 @@ class RecycledDatabases:
             self._module = module
         return self._free.pop() if self._free else self._server.create_database()
 
+    def has_tables(self, url: str) -> bool:
+        return url in self._connections
+
     def give_back(self, url: str, *, tables: set[str]) -> None:
-        if _is_emptied(url, tables):
+        if url not in self._connections:
+            self._connections[url] = psycopg.connect(url, autocommit=True)
+        if _is_emptied(self._connections[url], tables):
             self._free.append(url)
         else:
-            self._server.drop_database(url)
+            self._drop(url)
 
     def close(self) -> None:
         while self._free:
-            self._server.drop_database(self._free.pop())
+            self._drop(self._free.pop())
+
+    def _drop(self, url: str) -> None:
+        self._connections.pop(url).close()
+        self._server.drop_database(url)
 
 
 _END_CONNECTIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+# What was written to, if only by a transaction that was rolled back: to empty a table costs as much
+# as several tests, and each test writes to few of those of its module.
+_WRITTEN = """
+SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+    AND pg_relation_size(format('%I.%I', schemaname, tablename)::regclass) > 0
 """
 _OTHER_THINGS = """
 SELECT (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)
@@ -82,16 +99,16 @@ SELECT (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 """
 
 
-def _is_emptied(url: str, tables: set[str]) -> bool:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(_END_CONNECTIONS)
-        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        others = connection.execute(_OTHER_THINGS).fetchone()
-        if {name for (name,) in found} != tables or others != (0,):
-            return False
-        if tables:
-            names = sql.SQL(", ").join(map(sql.Identifier, sorted(tables)))
-            connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
+def _is_emptied(connection: psycopg.Connection, tables: set[str]) -> bool:
+    connection.execute(_END_CONNECTIONS)
+    found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    others = connection.execute(_OTHER_THINGS).fetchone()
+    if {name for (name,) in found} != tables or others != (0,):
+        return False
+    written = [name for (name,) in connection.execute(_WRITTEN)]
+    if written:
+        names = sql.SQL(", ").join(map(sql.Identifier, written))
+        connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
     return True
 
 
@@ -122,14 +139,23 @@ def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Generato
     databases.give_back(url, tables=tables)
 
 
+def _is_used(request: pytest.FixtureRequest, url: str) -> bool:
+    """Return whether another test has made the tables, of the same module."""
+    if url.startswith("sqlite"):
+        return False
+    databases: RecycledDatabases = request.getfixturevalue("recycled_databases")
+    return databases.has_tables(re.sub(r"\+\w+", "", url, count=1))
+
+
 @pytest.fixture
 async def database(
     request: pytest.FixtureRequest, any_database_url: str, clock: ManualClock
 ) -> AsyncGenerator[Database]:
     database = Database(any_database_url, clock=clock)
-    tables = _tables_of(request.module)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] -- pytest does not say
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all, tables=tables)
+    if not _is_used(request, any_database_url):
+        tables = _tables_of(request.module)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] -- pytest does not say
+        async with database.engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all, tables=tables)
     yield database
     await database.dispose()
 
