@@ -55,7 +55,8 @@ class RequestContext:
 
     `principal` and `tenant` are set by the features that know them. `fields` go into the access
     log line as they are, so they may hold neither secrets nor personal data. `deadline` is `None`
-    if the request may take any time.
+    if the request may take any time. `redis_retry_at` is set when the request has waited for Redis in
+    vain; until then, in monotonic seconds, it does not ask again.
     """
 
     request_id: str
@@ -63,6 +64,7 @@ class RequestContext:
     tenant: str | None = None
     deadline: Deadline | None = None
     statements: StatementCounts = field(default_factory=StatementCounts)
+    redis_retry_at: float | None = None
     fields: dict[str, object] = field(default_factory=dict[str, object])
 
 

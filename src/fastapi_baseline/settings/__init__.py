@@ -5,6 +5,7 @@ is handed values. Nested settings are written with two underscores (`DATABASE__P
 names that the ecosystem knows stay plain (`DATABASE_URL`, `CORS_ORIGINS`, `ENVIRONMENT`).
 """
 
+from fastapi_baseline.settings.backends import CacheSettings, RateLimitSettings, RedisSettings
 from fastapi_baseline.settings.database import DatabaseSettings
 from fastapi_baseline.settings.http import (
     CompressionSettings,
@@ -36,6 +37,7 @@ from fastapi_baseline.settings.values import (
 
 __all__ = [
     "BuildSettings",
+    "CacheSettings",
     "CompressionSettings",
     "ConditionalRequestsSettings",
     "CorsSettings",
@@ -49,6 +51,8 @@ __all__ = [
     "LogSettings",
     "ManagementSettings",
     "MetricsSettings",
+    "RateLimitSettings",
+    "RedisSettings",
     "RedisUrl",
     "RequestSettings",
     "Section",

@@ -23,10 +23,14 @@ class CorsSettings(Section):
     )
     """Request headers that may be sent, beyond those that browsers always may send."""
     expose_headers: TextList = (
+        "Age",
+        "Cache-Status",
         "ETag",
         "Idempotency-Replayed",
         "Link",
         "Location",
+        "RateLimit",
+        "RateLimit-Policy",
         "Retry-After",
         "X-Request-ID",
         "X-Total-Count",

