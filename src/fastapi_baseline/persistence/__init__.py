@@ -91,6 +91,7 @@ if TYPE_CHECKING:
         ReadRepository,
         Repository,
     )
+    from fastapi_baseline.persistence.sessions.changes import cache_tags
     from fastapi_baseline.persistence.sessions.retries import Backoff
     from fastapi_baseline.persistence.sessions.session import (
         ReadSession,
@@ -182,6 +183,7 @@ __all__ = [
     "VersionMismatchError",
     "Versioned",
     "WriteSession",
+    "cache_tags",
     "etag_of",
     "on",
     "order_index",
@@ -235,6 +237,7 @@ _HOMES = {
     "related": "specification",
     "unique_while_present": "writing.soft_delete",
     "via": "query.operators",
+    "cache_tags": "sessions.changes",
 }
 
 __getattr__, __dir__ = export_lazily(

@@ -4,11 +4,17 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import MetaData, text
+from sqlalchemy import MetaData, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 
 from fastapi_baseline.persistence.engines.engine import Engines
 from fastapi_baseline.persistence.models import Base
+from fastapi_baseline.persistence.sessions.changes import (
+    LISTENERS,
+    Listener,
+    note_flush,
+    note_statement,
+)
 from fastapi_baseline.persistence.sessions.external_transaction import ExternalTransaction
 from fastapi_baseline.persistence.sessions.session import UNIT_OF_WORK, WriteSession
 from fastapi_baseline.persistence.sessions.unit_of_work import to_the_end, unit_of_work
@@ -32,6 +38,8 @@ class SessionFactory:
         self._engines = engines
         self._metadata = metadata
         self._external: ExternalTransaction | None = None
+        self._listeners: list[Listener] = []
+        info = {**info, LISTENERS: self._listeners}
         # A session is of no use after its block: a statement that comes too late would be in a
         # transaction that nobody commits.
         options: dict[str, Any] = {"expire_on_commit": False, "close_resets_only": False}
@@ -42,6 +50,13 @@ class SessionFactory:
             engines.reader, info={**info, READ_ONLY: True}, **options
         )
         self._free = async_sessionmaker(class_=WriteSession, info={**info}, expire_on_commit=False)
+
+    def add_listener(self, listener: Listener) -> None:
+        """Tell `listener` what transactions have changed."""
+        if not event.contains(WriteSession.sync_session_class, "after_flush", note_flush):
+            event.listen(WriteSession.sync_session_class, "after_flush", note_flush)
+            event.listen(WriteSession.sync_session_class, "do_orm_execute", note_statement)
+        self._listeners.append(listener)
 
     def writing(self, isolation: Isolation | None) -> AbstractAsyncContextManager[WriteSession]:
         """Return a session in a transaction."""

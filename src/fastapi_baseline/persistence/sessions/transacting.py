@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
+from fastapi_baseline.persistence.sessions.changes import Listener
 from fastapi_baseline.persistence.sessions.retries import BACKOFF, Backoff, retrying
 from fastapi_baseline.persistence.sessions.session import ReadSession, WriteSession
 from fastapi_baseline.persistence.sessions.session_factory import Isolation, SessionFactory
@@ -65,6 +66,15 @@ class Transacting:
                 return await work(session)
 
         return await retrying(attempt, retries=retries, backoff=backoff)
+
+    def on_change(self, listener: Listener) -> None:
+        """Call `listener`, and await it, with the names of what a transaction has changed.
+
+        That is after its commit, and before a response is sent: `patients`, `patients:5` or
+        `patients:*`, of models that have a `__cache_tag__`. What the database changes by itself is
+        not known, such as rows that go with others, nor what is written as text, or on a connection.
+        """
+        self._sessions.add_listener(listener)
 
     def rolled_back(self) -> AbstractAsyncContextManager[WriteSession]:
         """Undo at the end of the block all that is written in it, even what is committed: for tests.

@@ -9,6 +9,7 @@ from sqlalchemy import Dialect, Table, insert
 
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.persistence.scope import ModelT, WritingScope
+from fastapi_baseline.persistence.sessions.changes import note_changes
 from fastapi_baseline.persistence.shape import Shape
 from fastapi_baseline.persistence.writing.postgres_copy import Record, copy_records, encoders
 from fastapi_baseline.persistence.writing.row_defaults import (
@@ -150,6 +151,7 @@ class Copying(WritingScope[ModelT]):
         stamp = stamp_of(self.session, self._shape)
         template = _Template(names, self._shape, context=context, stamp=stamp)
         table = cast("Table", self._shape.mapper.local_table)
+        note_changes(self.session.sync_session, self.model)
         with self._translated():
             if context.dialect.name == "postgresql":
                 connection = await self.session.connection({"mapper": self._shape.mapper})

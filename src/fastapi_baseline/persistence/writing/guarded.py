@@ -15,6 +15,7 @@ from fastapi_baseline.errors import BaselineError, ForbiddenError, NotFoundError
 from fastapi_baseline.persistence.errors import StaleEntityError, VersionMismatchError
 from fastapi_baseline.persistence.models import INCLUDE_DELETED
 from fastapi_baseline.persistence.scope import ModelT, WritingScope
+from fastapi_baseline.persistence.sessions.changes import CHANGED_KEY
 from fastapi_baseline.persistence.specification import Condition
 from fastapi_baseline.persistence.writing.preconditions import Precondition, is_expected, version_of
 from fastapi_baseline.persistence.writing.returning import returnable
@@ -29,8 +30,10 @@ _SEEING_ALL: dict[str, Any] = {"execution_options": {INCLUDE_DELETED: True}}
 class GuardedWrites(WritingScope[ModelT]):
     """A scope whose writes are refused, undone and explained."""
 
-    def _options(self) -> dict[str, bool]:
-        return {INCLUDE_DELETED: True} if self._includes_deleted else {}
+    def _options(self, key: Any = None) -> dict[str, Any]:
+        """Return the execution options of a statement; `key` is that of the row it changes."""
+        options: dict[str, Any] = {} if key is None else {CHANGED_KEY: key}
+        return {**options, INCLUDE_DELETED: True} if self._includes_deleted else options
 
     def _check_of_update(self, names: Iterable[str]) -> Condition | None:
         """Return what rows must meet after these attributes were set, unless they do anyway."""

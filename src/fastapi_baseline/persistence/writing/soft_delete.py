@@ -121,7 +121,9 @@ class _DeletedRows(GuardedWrites[ModelT]):
             .values(values)
             .returning(self.model)
             .options(*self._hidden())
-            .execution_options(synchronize_session=False, populate_existing=True, **self._options())
+            .execution_options(
+                synchronize_session=False, populate_existing=True, **self._options(key)
+            )
         )
         async with self._undone_unless(check):
             with self._translated():
@@ -165,7 +167,7 @@ class _DeletedRows(GuardedWrites[ModelT]):
             delete(self.model)
             .where(*self._writable("delete", where))
             .returning(*self._shape.key)
-            .execution_options(synchronize_session="fetch", **self._options())
+            .execution_options(synchronize_session="fetch", **self._options(key))
         )
         with self._translated():
             purged = (await self.session.execute(statement)).first()

@@ -86,7 +86,9 @@ class _RowWrites(GuardedWrites[ModelT]):
             .values(dict(values))
             .returning(self.model, *([] if check is None else [check]))
             .options(*self._hidden())
-            .execution_options(synchronize_session=False, populate_existing=True, **self._options())
+            .execution_options(
+                synchronize_session=False, populate_existing=True, **self._options(key)
+            )
         )
         async with self._undone_unless(check):
             with self._translated():
@@ -122,7 +124,7 @@ class _RowWrites(GuardedWrites[ModelT]):
             delete(self.model)
             .where(*self._writable("delete", where))
             .returning(*self._shape.key)
-            .execution_options(synchronize_session="fetch", **self._options())
+            .execution_options(synchronize_session="fetch", **self._options(key))
         )
         with self._translated():
             deleted = (await self.session.execute(statement)).first()
