@@ -2,9 +2,10 @@
 
 Every problem has `type`, `title`, `status`, `detail`, `instance` (the path of the request), `code`
 (stable, for programs) and `request_id` (the one in the logs). `type` is `about:blank`, whose title
-is the standard phrase of the status (RFC 9457, section 4.2.1). One that is about certain fields
-lists them in `errors`: the part of the request that each is `in`, a `pointer` to it there (a JSON
-pointer as a URI fragment, RFC 6901, section 6), a `detail` and a `code`.
+is the standard phrase of the status (RFC 9457, section 4.2.1), unless a standard has a type for the
+problem. One that is about certain fields lists them in `errors`: the part of the request that each
+is `in`, a `pointer` to it there (a JSON pointer as a URI fragment, RFC 6901, section 6), a `detail`
+and a `code`.
 
 This is the only place that knows which status an error has.
 """
@@ -89,6 +90,11 @@ class Fault:
     detail: str
     fields: tuple[FieldError, ...] = ()
     headers: Mapping[str, str] | None = None
+    type: str = "about:blank"
+    title: str | None = None
+    """The title of the type; that of `about:blank` is the phrase of the status."""
+    members: Mapping[str, Any] | None = None
+    """What the type adds (RFC 9457, section 3.2)."""
 
 
 def status_of(error: BaselineError) -> int:
@@ -214,14 +220,15 @@ class ProblemResponse(Response):
     def __init__(self, fault: Fault, *, instance: str, request_id: str | None) -> None:
         """Describe `fault`, which happened to the request `request_id` for the path `instance`."""
         content: dict[str, Any] = {
-            "type": "about:blank",
-            "title": title_of(fault.status),
+            "type": fault.type,
+            "title": fault.title or title_of(fault.status),
             "status": fault.status,
             "detail": fault.detail,
             "instance": instance,
             "code": fault.code,
             "request_id": request_id,
         }
+        content |= fault.members or {}
         if fault.fields:
             content["errors"] = [
                 {
