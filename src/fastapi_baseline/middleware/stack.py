@@ -120,11 +120,8 @@ def make_stack(
             clock=clock,
             exempt_paths=exempt_paths,
         ),
-        # Rate limits per address and per key belong here: after what costs nothing to refuse, and
-        # before all work.
         _compression(settings, exempt_paths),
         _conditional_requests(settings),
-        # A cache of responses belongs here: it keeps them uncompressed, and with their tags.
     ]
     return Stack(layer for layer in layers if layer is not None)
 

@@ -10,8 +10,10 @@ from fastapi_baseline.middleware.compression.eligibility import may_be_encoded, 
 from fastapi_baseline.middleware.compression.encoders import Coding, Encoder, find_codings
 from fastapi_baseline.middleware.compression.negotiation import Negotiated, negotiate
 from fastapi_baseline.middleware.compression.variants import (
+    ENCODED_BODIES,
     IF_MATCH,
     IF_NONE_MATCH,
+    EncodedBodies,
     tag_of_coding,
     tag_that_matched,
     take_endings_off,
@@ -166,15 +168,28 @@ class _Response:
             await self._go_on(self._encoder, message)
             return
         if len(body) >= self._minimum_size():
-            if len(body) >= self._rules.thread_size:
-                encoded = await asyncio.to_thread(coding.encode_whole, body)
-            else:
-                encoded = coding.encode_whole(body)
+            encoded = await self._encode(body, coding)
             if len(encoded) < len(body) or self._negotiated.needs_coding:
                 head = _encoded(head, coding, length=len(encoded))
                 message = {**message, "body": encoded}
         await self._send(head)
         await self._send(message)
+
+    async def _encode(self, body: bytes, coding: Coding) -> bytes:
+        kept: EncodedBodies | None = self._scope.get(ENCODED_BODIES)
+        if kept is not None and kept.body is not body:
+            # Somebody in between has changed it.
+            kept = None
+        encoded = None if kept is None else kept.find(coding.name)
+        if encoded is not None:
+            return encoded
+        if len(body) >= self._rules.thread_size:
+            encoded = await asyncio.to_thread(coding.encode_whole, body)
+        else:
+            encoded = coding.encode_whole(body)
+        if kept is not None:
+            kept.keep(coding.name, encoded)
+        return encoded
 
     async def _go_on(self, encoder: Encoder, message: Message) -> None:
         part = message.get("body", b"")

@@ -9,6 +9,7 @@ it must match nothing: the client then gets all of the body, and not a part of a
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
 
 from fastapi_baseline.entity_tags import (
     MAX_ENTITY_TAGS,
@@ -23,7 +24,25 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 IF_MATCH = b"if-match"
 IF_NONE_MATCH = b"if-none-match"
 
+ENCODED_BODIES = "fastapi_baseline.encoded_bodies"
+"""Where a layer inside, such as a cache, puts what remembers the encodings of a body."""
+
 _ENDINGS = {f"-{coding}": coding for coding in CODINGS}
+
+
+class EncodedBodies(Protocol):
+    """What remembers the encodings of one body, so that they are made once."""
+
+    body: bytes
+    """What they are encodings of: the same object, and not only an equal one."""
+
+    def find(self, coding: str) -> bytes | None:
+        """Return the body in a coding, if it is known."""
+        ...
+
+    def keep(self, coding: str, encoded: bytes) -> None:
+        """Remember the body in a coding."""
+        ...
 
 
 def tag_of_coding(value: bytes, coding: str) -> bytes:
