@@ -10,11 +10,15 @@ OPTIONAL = (
     "asyncpg",
     "authlib",
     "copier",
+    "fastapi_cache",
     "httpx2",
+    "limits",
+    "msgspec",
     "psycopg",
     "pytest",
     "redis",
     "rich",
+    "slowapi",
     "sqlalchemy",
     "typer",
     "uvicorn",
@@ -38,6 +42,20 @@ def test_create_app_is_imported_without(library: str, modules: set[str]) -> None
 @pytest.fixture(scope="module")
 def modules() -> set[str]:
     return modules_after("from fastapi_baseline import create_app")
+
+
+@pytest.mark.parametrize("library", ["fastapi_cache", "limits", "msgspec", "redis", "slowapi"])
+def test_an_application_that_neither_limits_nor_caches_is_made_without(
+    library: str, modules_of_an_application: set[str]
+) -> None:
+    assert library not in modules_of_an_application
+
+
+@pytest.fixture(scope="module")
+def modules_of_an_application() -> set[str]:
+    return modules_after(
+        "from fastapi_baseline import Settings, create_app; create_app(Settings(), package=None)"
+    )
 
 
 def test_the_package_alone_loads_not_even_fastapi() -> None:

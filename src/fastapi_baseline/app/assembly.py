@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_baseline.app.backends import open_backends
+from fastapi_baseline.app.backends import Backends, open_backends
 from fastapi_baseline.app.documents import PROBLEM_RESPONSE, document_responses
 from fastapi_baseline.app.internal_routes import add_internal_routes
 from fastapi_baseline.app.parts import Parts
@@ -27,9 +27,10 @@ from fastapi_baseline.discovery import find_domains, package_of
 from fastapi_baseline.documentation import add_documentation_pages
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.health import CheckRegistration, HealthGroup, HealthMonitor
-from fastapi_baseline.idempotency import IdempotencyCaptureMiddleware, IdempotencyStore
+from fastapi_baseline.idempotency import IdempotencyCaptureMiddleware
 from fastapi_baseline.lifecycle import GracefulShutdown, HealthCheck, Lifespan, chain_lifespans
 from fastapi_baseline.middleware import (
+    DeadlineMiddleware,
     Stack,
     StackChange,
     TrustedProxiesMiddleware,
@@ -199,13 +200,14 @@ def _join(app: FastAPI, parts: Parts) -> None:
         in_background=settings.environment != "test",
     )
     management = add_internal_routes(app, parts, monitor)
-    document_responses(app)
+    document_responses(app, limits=backends.rate_limits)
     add_documentation_pages(app, allow_cdn=not settings.is_deployed)
     handlers = make_exception_handlers(validation_status=parts.validation_status)
     for kind, handler in handlers.items():
         if app.exception_handlers.get(kind) in {None, *_FRAMEWORK_HANDLERS}:
             app.exception_handlers[kind] = handler
-    for layer in reversed(_layers_for(app, parts, store=backends.idempotency)):
+    backends.rate_limits.remove_layers(app)
+    for layer in reversed(_layers_for(app, parts, backends)):
         app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
     app.router.lifespan_context = chain_lifespans(
         _shutdown(parts).lifespan,
@@ -217,6 +219,8 @@ def _join(app: FastAPI, parts: Parts) -> None:
         *([management] if management is not None else []),
         monitor.lifespan,
         app.router.lifespan_context,
+        # What the service says of its cache and its limits when it starts is known by now.
+        *backends.inner_lifespans,
         budget=settings.shutdown.cleanup,
     )
 
@@ -231,7 +235,7 @@ def _shutdown(parts: Parts) -> GracefulShutdown:
     )
 
 
-def _layers_for(app: FastAPI, parts: Parts, *, store: IdempotencyStore) -> Sequence[Middleware]:
+def _layers_for(app: FastAPI, parts: Parts, backends: Backends) -> Sequence[Middleware]:
     layers = make_stack(
         parts.settings,
         clock=parts.clock,
@@ -241,8 +245,17 @@ def _layers_for(app: FastAPI, parts: Parts, *, store: IdempotencyStore) -> Seque
     )
     if any(is_layer(layer, CORSMiddleware) for layer in app.user_middleware):
         layers = Stack(layer for layer in layers if not is_layer(layer, CORSMiddleware))
-    remembering = parts.settings.idempotency
-    layers.append(Middleware(IdempotencyCaptureMiddleware, store=store, settings=remembering))
+    # After what costs nothing to refuse, and before all work.
+    layers.after(DeadlineMiddleware, backends.rate_limits.layer(exempt_paths=parts.internal_paths))
+    if backends.cache_layer is not None:
+        layers.append(backends.cache_layer)
+    layers.append(
+        Middleware(
+            IdempotencyCaptureMiddleware,
+            store=backends.idempotency,
+            settings=parts.settings.idempotency,
+        )
+    )
     return layers if parts.stack is None else list(parts.stack(layers))
 
 

@@ -1,29 +1,37 @@
 """The systems that an application keeps its data in, as the settings name them."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
+from fastapi_baseline.app.caching import is_caching, open_cache, report_missing_cache
+from fastapi_baseline.app.shared import Shared
 from fastapi_baseline.app.telemetry import Telemetry
 from fastapi_baseline.clock import Clock
 from fastapi_baseline.health import CheckRegistration
 from fastapi_baseline.idempotency import IdempotencyStore, MemoryIdempotencyStore
 from fastapi_baseline.lifecycle import HealthCheck, StatelessLifespan
+from fastapi_baseline.rate_limiting import ApplicationLimits, make_rate_limits
 from fastapi_baseline.settings import Settings
 
 
 @dataclass(slots=True, kw_only=True)
 class Backends:
-    """What an application gets of its backends: checks, what opens and closes them, and stores."""
+    """What an application gets of its backends: checks, what opens and closes them, and stores.
+
+    `inner_lifespans` are entered after that of the service itself. `cache_layer` is `None` if
+    nothing is kept of responses.
+    """
 
     checks: list[HealthCheck | CheckRegistration] = field(
         default_factory=list[HealthCheck | CheckRegistration]
     )
     lifespans: list[StatelessLifespan] = field(default_factory=list[StatelessLifespan])
+    inner_lifespans: list[StatelessLifespan] = field(default_factory=list[StatelessLifespan])
     idempotency: IdempotencyStore
+    rate_limits: ApplicationLimits
+    cache_layer: Middleware | None = None
 
 
 def open_backends(
@@ -32,17 +40,37 @@ def open_backends(
     """Make what the settings name, for the routes of `app`; nothing connects yet.
 
     Raises:
-        ConfigurationError: If a URL cannot be used, a library is missing, or the application pages
-            by cursor and has no key for it.
+        ConfigurationError: If a URL cannot be used, a library is missing, a limit is not
+            understood, or the application pages by cursor and has no key for it.
     """
-    idempotency = settings.idempotency
-    backends = Backends(
-        idempotency=MemoryIdempotencyStore(clock=clock, max_entries=idempotency.max_entries)
+    meters = telemetry.meter_provider
+    shared = _share(settings, telemetry)
+    idempotency, remembering = shared.idempotency, settings.idempotency
+    if idempotency is None:
+        idempotency = MemoryIdempotencyStore(clock=clock, max_entries=remembering.max_entries)
+    limits = make_rate_limits(
+        settings.rate_limits,
+        shared=shared.rate_limits,
+        shared_leases=shared.leases,
+        clock=clock,
+        meter_provider=meters,
     )
+    app.state.rate_limits = limits
+    backends = Backends(idempotency=idempotency, rate_limits=limits)
     if settings.database_url is not None:
         _open_database(app, settings, backends, telemetry=telemetry, clock=clock)
-    if settings.redis_url is not None:
-        _open_redis(app, settings, backends, telemetry=telemetry)
+    if shared.client is not None:
+        app.state.redis = shared.client
+    backends.checks += shared.checks
+    backends.lifespans += shared.lifespans
+    if is_caching():
+        cache = open_cache(app, settings, shared=shared, clock=clock, meter_provider=meters)
+        backends.cache_layer = cache.layer
+        backends.lifespans.append(cache.lifespan)
+        backends.inner_lifespans += cache.inner_lifespans
+    else:
+        backends.inner_lifespans.append(report_missing_cache)
+    backends.inner_lifespans.append(limits.lifespan)
     return backends
 
 
@@ -71,31 +99,10 @@ def _open_database(
     backends.lifespans.append(database.lifespan)
 
 
-def _open_redis(
-    app: FastAPI, settings: Settings, backends: Backends, *, telemetry: Telemetry
-) -> None:
+def _share(settings: Settings, telemetry: Telemetry) -> Shared:
+    if settings.redis_url is None:
+        return Shared()
     # Likewise.
-    from fastapi_baseline.idempotency.redis import RedisIdempotencyStore  # noqa: PLC0415
-    from fastapi_baseline.observability.redis import instrument_redis  # noqa: PLC0415
-    from fastapi_baseline.redis import RedisPing, create_redis  # noqa: PLC0415
+    from fastapi_baseline.app.redis import share_by_redis  # noqa: PLC0415
 
-    assert settings.redis_url is not None  # noqa: S101 -- who calls this has looked
-    client = create_redis(settings.redis_url.get_secret_value(), client_name=settings.service_name)
-    instrument_redis(
-        client,
-        tracer_provider=telemetry.tracer_provider,
-        meter_provider=telemetry.meter_provider,
-    )
-    app.state.redis = client
-    backends.idempotency = RedisIdempotencyStore(client, namespace=settings.service_name)
-    # What needs it says so by failing; the rest of the service can do without.
-    backends.checks.append(CheckRegistration(RedisPing(client), critical=False))
-
-    @asynccontextmanager
-    async def redis(_app: Any) -> AsyncGenerator[None]:
-        try:
-            yield
-        finally:
-            await client.aclose()
-
-    backends.lifespans.append(redis)
+    return share_by_redis(settings.redis_url.get_secret_value(), settings, telemetry=telemetry)

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from fastapi_baseline.idempotency import document_idempotency
 from fastapi_baseline.problems import MEDIA_TYPE, PROBLEM_SCHEMA, Problem
+from fastapi_baseline.rate_limiting import ApplicationLimits
 
 PROBLEM_RESPONSE: dict[int | str, dict[str, Any]] = {
     "default": {
@@ -32,8 +33,10 @@ _ON_PROBLEMS = ("X-Request-ID", "Retry-After")
 _ON_ALL = ("X-Request-ID",)
 
 
-def document_responses(app: FastAPI) -> None:
+def document_responses(app: FastAPI, *, limits: ApplicationLimits) -> None:
     """Add the schema of problems, and the headers that every response has, to the document.
+
+    Operations that are limited also say so.
 
     What an operation says of its responses itself stays as it is.
     """
@@ -42,6 +45,7 @@ def document_responses(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = generate()
         document_idempotency(document)
+        limits.document(app, document)
         if hasattr(app.state, "database"):
             # Only a service with a database pays for the import of SQLAlchemy.
             from fastapi_baseline.persistence.writing.openapi import (  # noqa: PLC0415

@@ -73,6 +73,8 @@ CONVENTIONS: Mapping[str, View] = {
     # The worst that any process sees: another process may well see the system as it should be.
     "health.check.status": View(attributes=("check",), across="livemin"),
     "health.check.duration": View(attributes=("check",), buckets=_OPERATION_SECONDS),
+    "baseline.redis.available": View(attributes=(), across="livemin"),
+    "baseline.redis.failures": View(attributes=("error.type",)),
     "build.info": View(
         attributes=("version", "commit", "python"), name="build_info", across="livemax"
     ),
