@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from demo_backends import show_cache, show_limit, show_outage, show_purge
 from demo_operations import (
     DRAIN_SECONDS,
     show_end,
@@ -29,6 +31,8 @@ from demo_operations import (
 from demo_stage import Answer, Screen, Service, StepFailedError, environment, exchange
 from trace_receiver import TraceReceiver, receiving_traces
 
+from fastapi_baseline.testing.redis import RedisProcess, redis_process
+
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "order-service"
 START_SECONDS = 30.0
@@ -36,9 +40,10 @@ STOP_SECONDS = 30.0
 TAIL_LINES = 20
 # What the caller's shell may set for another service, and this one would read.
 FOREIGN = (
-    *("BUILD__", "COMPRESSION__", "CONDITIONAL_REQUESTS__", "CORS", "DATABASE", "FORWARDED_"),
-    *("HEALTH__", "IDEMPOTENCY__", "LOG__", "MANAGEMENT__", "METRICS__", "OTEL_", "PROMETHEUS_"),
-    *("REDIS_URL", "REQUESTS__", "SECURITY_HEADERS", "SHUTDOWN__", "TRACING__", "TRUSTED_"),
+    *("BUILD__", "CACHE__", "COMPRESSION__", "CONDITIONAL_REQUESTS__", "CORS", "DATABASE"),
+    *("FORWARDED_", "HEALTH__", "IDEMPOTENCY__", "LOG__", "MANAGEMENT__", "METRICS__", "OTEL_"),
+    *("PROMETHEUS_", "RATE_LIMITS__", "REDIS_", "REQUESTS__", "SECURITY_HEADERS", "SHUTDOWN__"),
+    *("TRACING__", "TRUSTED_"),
 )
 FOREIGN_NAMES = {
     *("ENVIRONMENT", "PORT", "PYTHONHOME", "PYTHONPATH", "SERVICE_NAME"),
@@ -85,7 +90,11 @@ def _show(screen: Screen, scratch: Path, log: Path) -> None:
     _render(screen, folder)
     _install(screen, folder, wheelhouse=_wheelhouse(screen, scratch))
     _migrate(screen, folder)
-    with receiving_traces() as traces, _running(screen, folder, log, traces=traces) as service:
+    with (
+        receiving_traces() as traces,
+        redis_process() as redis,
+        _running(screen, folder, log, traces=traces, redis=redis) as service,
+    ):
         screen.title("What it answers")
         _show_health(screen, service)
         _show_items(screen, service)
@@ -96,6 +105,11 @@ def _show(screen: Screen, scratch: Path, log: Path) -> None:
         show_one_request(screen, service, traces)
         show_smaller_answers(screen, service)
         show_pages(screen, service)
+        screen.title("What it need not do")
+        show_cache(screen, service)
+        show_purge(screen, service, partial(_ask_baseline, folder, redis))
+        show_outage(screen, service, redis)
+        show_limit(screen, service)
         screen.title(f"All of it in {time.monotonic() - started:.0f} seconds.")
         if sys.stdin.isatty() and sys.stdout.isatty():
             _stay_up(screen, service)
@@ -155,15 +169,19 @@ def _migrate(screen: Screen, folder: Path) -> None:
 
 @contextmanager
 def _running(
-    screen: Screen, folder: Path, log: Path, *, traces: TraceReceiver
+    screen: Screen, folder: Path, log: Path, *, traces: TraceReceiver, redis: RedisProcess
 ) -> Generator[Service]:
     started = time.monotonic()
     port = _free_port()
     told = {
         "OTEL_BSP_SCHEDULE_DELAY": "200",
         "OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint,
+        # So many that it is never reached, and Redis is asked for each request all the same.
+        "RATE_LIMITS__PER_ADDRESS": "1000000/minute",
+        "REDIS_URL": redis.url,
         "SHUTDOWN__DRAIN_DELAY": str(DRAIN_SECONDS),
     }
+    shown = told | {"REDIS_URL": f"redis://...@{redis.url.rpartition('@')[2]}"}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(_program(folder, "baseline")), "run", "--port", str(port)],
@@ -182,7 +200,7 @@ def _running(
             f"Started: {service.address} (process {process.pid})",
             seconds=time.monotonic() - started,
         )
-        screen.detail(" ".join(f"{name}={value}" for name, value in told.items()))
+        screen.detail(" ".join(f"{name}={value}" for name, value in shown.items()))
         screen.detail(f"baseline run --port {port}")
         yield service
     finally:
@@ -293,8 +311,8 @@ def _show_errors(screen: Screen, service: Service) -> None:
 
 
 def _stay_up(screen: Screen, service: Service) -> None:
-    screen.done(f"Open {service.address}/docs    (Ctrl-C stops it)")
     try:
+        screen.done(f"Open {service.address}/docs    (Ctrl-C stops it)")
         # Not wait(): a Ctrl-C right before it blocks would go unnoticed.
         while service.process.poll() is None:
             time.sleep(0.1)
@@ -304,8 +322,14 @@ def _stay_up(screen: Screen, service: Service) -> None:
         raise StepFailedError(f"The service ended with code {service.process.returncode}.")
 
 
-def _run(command: Sequence[str], *, cwd: Path, extra: Mapping[str, str] | None = None) -> None:
-    """Run a program to its end; what it says is shown only when it fails."""
+def _ask_baseline(folder: Path, redis: RedisProcess, *arguments: str) -> str:
+    """Return what the command writes in the folder of the service."""
+    command = [str(_program(folder, "baseline")), *arguments]
+    return _run(command, cwd=folder, extra={"REDIS_URL": redis.url})
+
+
+def _run(command: Sequence[str], *, cwd: Path, extra: Mapping[str, str] | None = None) -> str:
+    """Run a program to its end, and return what it says."""
     result = subprocess.run(
         command,
         cwd=cwd,
@@ -320,6 +344,7 @@ def _run(command: Sequence[str], *, cwd: Path, extra: Mapping[str, str] | None =
     if result.returncode:
         shown = " ".join(command)
         raise StepFailedError(f"{shown}\nended with code {result.returncode}:\n{result.stdout}")
+    return result.stdout
 
 
 def _clean() -> dict[str, str]:

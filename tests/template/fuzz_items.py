@@ -22,7 +22,7 @@ from httpx2 import AsyncClient, Response
 from pydantic import SecretStr, TypeAdapter
 
 from fastapi_baseline import create_app
-from fastapi_baseline.settings import LogSettings
+from fastapi_baseline.settings import LogSettings, RateLimitSettings
 from fastapi_baseline.testing import create_schema, running
 from fastapi_baseline.testing.query_strings import QueryStrings
 
@@ -52,6 +52,7 @@ async def main(package: str, requests: int) -> None:
             environment="test",
             database_url=SecretStr(f"sqlite:///{Path(folder) / 'items.db'}"),
             log=LogSettings(level="ERROR"),
+            rate_limits=RateLimitSettings(enabled=False),
         )
         app = create_app(settings, configure_logging=False)
         async with running(app) as client:

@@ -33,6 +33,10 @@ def test_shows_every_step_and_leaves_nothing_behind(
         *("Rendered", "Installed", "first migration", "Started", "GET /livez", "GET /readyz"),
         *("POST /items", "201", "GET /items", "422", "409", "same request id"),
         *("tell of the same request", "If-None-Match", "304", "without the Internet"),
+        *("Cache-Status: baseline; hit", "Cache-Status: baseline; fwd=miss", "invalidates"),
+        *("baseline cache inspect", "Purged: all entries with the tag items"),
+        *("kill -STOP", "Redis says nothing", "kill -KILL", "answers again", "no request failed"),
+        *("429 after", "Retry-After: ", "quota_exceeded"),
         *("SIGTERM", '"draining"', "still answers", "has stopped"),
     ):
         assert step in said

@@ -12,11 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from fastapi_baseline import Settings, create_app
+from fastapi_baseline.caching import cached
 from fastapi_baseline.observability.metrics import (
     PrometheusMeterProvider,
     observe_dropped_log_records,
 )
 from fastapi_baseline.persistence import Transaction
+from fastapi_baseline.rate_limiting import RateLimiter
 from fastapi_baseline.testing import running
 
 Render = Callable[..., Path]
@@ -70,7 +72,7 @@ def test_tests_every_alert(monitoring: Path) -> None:
 
 
 async def test_asks_only_for_metrics_and_labels_that_a_service_has(
-    monitoring: Path, tmp_path: Path
+    monitoring: Path, tmp_path: Path, redis_url: str
 ) -> None:
     rules = yaml.safe_load((monitoring / "rules.yml").read_text(encoding="utf-8"))
     dashboard = json.loads((monitoring / "dashboard.json").read_text(encoding="utf-8"))
@@ -79,11 +81,15 @@ async def test_asks_only_for_metrics_and_labels_that_a_service_has(
         target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])
     ]
     url = SecretStr(f"sqlite:///{tmp_path / 'watched.db'}")
-    app = create_app(Settings(database_url=url), configure_logging=False)
+    settings = Settings(database_url=url, redis_url=SecretStr(redis_url))
+    app = create_app(settings, configure_logging=False)
+    limiter = RateLimiter()
     # What `create_app` does where it sets up the log.
     observe_dropped_log_records(PrometheusMeterProvider(), lambda: 0)
 
     @app.get("/used")
+    @limiter.limit("1/minute")
+    @cached()
     async def use(transaction: Transaction) -> None:
         await transaction.connection()
 

@@ -26,7 +26,16 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "x" * 32: {"description": AWKWARD, "owner": '@org/team "A" \\ B'},
     "no-database": {"database": "none"},
     "no-example": {"include_example": False},
-    "bare": {"database": "none", "deploy": [], "ci": "none", "include_example": False},
+    "no-capability": {"capabilities": []},
+    "only-cached": {"capabilities": ["cache"]},
+    "only-limited": {"capabilities": ["ratelimit"]},
+    "bare": {
+        "database": "none",
+        "deploy": [],
+        "ci": "none",
+        "include_example": False,
+        "capabilities": [],
+    },
     "half-bare": {"deploy": [], "ci": "none"},
     "monitored": {"deploy": ["compose", "monitoring"]},
     "half-monitored": {"database": "none", "deploy": ["compose", "monitoring"]},
@@ -132,6 +141,27 @@ def test_asks_for_the_library_of_the_same_release(service: Path) -> None:
         assert requirement.endswith(f">={__version__},<{major}.{minor + 1}")
 
 
+@pytest.mark.parametrize(
+    ("capability", "traces"),
+    [
+        ("cache", ("[cache,", "CACHE__", "__cache_tag__", "caching", "cached")),
+        ("ratelimit", (",ratelimit,", "RATE_LIMITS__", "rate_limiting", "limiter")),
+    ],
+)
+def test_has_traces_of_a_capability_only_if_it_is_asked_for(
+    capability: str, traces: tuple[str, ...], render: Render
+) -> None:
+    having = render("having", capabilities=[capability])
+    lacking = render("lacking", capabilities=sorted({"cache", "ratelimit"} - {capability}))
+
+    written, missing = (
+        "\n".join(path.read_text(encoding="utf-8") for path in files_of(folder))
+        for folder in (having, lacking)
+    )
+    assert [trace for trace in traces if trace not in written] == []
+    assert [trace for trace in traces if trace in missing] == []
+
+
 def test_puts_a_line_between_its_own_entries_and_those_of_the_user(service: Path) -> None:
     lines = (service / "pyproject.toml").read_text(encoding="utf-8").splitlines()
     ends = [number for number, line in enumerate(lines) if line == "]"]
@@ -158,6 +188,7 @@ def test_puts_a_line_between_its_own_entries_and_those_of_the_user(service: Path
         {"name": "fine", "owner": ""},
         {"name": "fine", "database": "mysql"},
         {"name": "fine", "deploy": ["moon"]},
+        {"name": "fine", "capabilities": ["telepathy"]},
     ],
     ids=repr,
 )

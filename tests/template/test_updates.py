@@ -125,7 +125,7 @@ def fresh(repository: Repository, folder: Path, version: str, answers: dict[str,
     [
         {},
         {"description": AWKWARD, "owner": AWKWARD},
-        {"database": "none", "deploy": [], "ci": "none"},
+        {"database": "none", "deploy": [], "ci": "none", "capabilities": []},
         {"include_example": False},
     ],
     ids=["default", "awkward", "bare", "no-example"],
@@ -218,6 +218,27 @@ def test_changes_an_answer_later_and_back(
     update(service, "--vcs-ref=:current:", "--data=ci=none", "--data=deploy=[]")
 
     assert with_both - set(before) == {".github/workflows/ci.yml", "compose.yaml"}
+    assert contents(service) == before
+
+
+@pytest.mark.parametrize("capability", ["cache", "ratelimit"])
+def test_takes_a_capability_away_later_and_brings_it_back(
+    capability: str, repository: Repository, render: Render, update: Callable[..., None]
+) -> None:
+    service = render()
+    edit = Editor(service)
+    edit("pyproject.toml", "only what is above it.\n", 'only what is above it.\n  "stripe>=9",\n')
+    commit(repository, service)
+    before = contents(service)
+    other = ({"cache", "ratelimit"} - {capability}).pop()
+
+    update(service, "--vcs-ref=:current:", f"--data=capabilities=[{other}]")
+    commit(repository, service)
+    without = contents(service)["pyproject.toml"].decode()
+    update(service, "--vcs-ref=:current:", "--data=capabilities=[cache, ratelimit]")
+
+    assert f"{capability}," not in without
+    assert '"stripe>=9"' in without
     assert contents(service) == before
 
 

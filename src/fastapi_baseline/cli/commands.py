@@ -13,7 +13,7 @@ from fastapi_baseline.cli.project import enter_service_with_database
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
-    help="Make, run and migrate FastAPI services.",
+    help="Make, run and look after FastAPI services.",
     no_args_is_help=True,
     add_completion=False,
     # Rich is slow to import, and would be imported for a plain --help.
@@ -27,7 +27,30 @@ database = typer.Typer(
     rich_markup_mode=None,
     context_settings=_SETTINGS,
 )
+cache = typer.Typer(
+    help="Look at what the service in this folder keeps in Redis, and throw it away.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings=_SETTINGS,
+)
 app.add_typer(database, name="db")
+app.add_typer(cache, name="cache")
+
+Application = Annotated[
+    str | None,
+    typer.Option(
+        "--app",
+        metavar="MODULE:NAME",
+        show_default=False,
+        help="The application; by default the service in this folder.",
+    ),
+]
+Tag = Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Entries with this tag.")]
+Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help="The entry with this key.")]
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", metavar="NAME", help="Entries of this namespace.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 -- how typer calls back
@@ -47,7 +70,7 @@ def configure(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Make, run and migrate FastAPI services."""
+    """Make, run and look after FastAPI services."""
     # The first has been answered by its callback; `main` reads the second, also when this fails.
     del version, debug
 
@@ -84,15 +107,7 @@ def new(
 @app.command()
 def run(
     *,
-    application: Annotated[
-        str | None,
-        typer.Option(
-            "--app",
-            metavar="MODULE:NAME",
-            show_default=False,
-            help="What to serve; by default the service in this folder.",
-        ),
-    ] = None,
+    application: Application = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, envvar="PORT", help="The port to listen on.")
@@ -164,3 +179,48 @@ def check() -> None:
     from fastapi_baseline.cli.database import check_database
 
     check_database(root)
+
+
+@cache.command()
+def inspect(
+    *,
+    tag: Tag = None,
+    key: Key = None,
+    namespace: Namespace = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many entries to show at most.")] = 100,
+    is_json: Json = False,
+    application: Application = None,
+) -> None:
+    """Show what is kept, or some of it."""
+    if sum(name is not None for name in (tag, key, namespace)) > 1:
+        raise typer.BadParameter("Use one of --tag, --key and --namespace.")
+    from fastapi_baseline.cli.cache import Selection, inspect_cache
+    from fastapi_baseline.cli.run import find_target
+
+    selection = Selection(tag=tag, key=key, namespace=namespace)
+    target = find_target(application, start=Path.cwd())
+    inspect_cache(target, selection, limit=limit, is_json=is_json)
+
+
+@cache.command()
+def purge(
+    *,
+    tag: Tag = None,
+    key: Key = None,
+    namespace: Namespace = None,
+    is_all: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+    is_dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many entries that would be.")
+    ] = False,
+    is_json: Json = False,
+    application: Application = None,
+) -> None:
+    """Throw entries away, in Redis and in all running processes."""
+    if sum([is_all, *(name is not None for name in (tag, key, namespace))]) != 1:
+        raise typer.BadParameter("Use one of --tag, --key, --namespace and --all.")
+    from fastapi_baseline.cli.cache import Selection, purge_cache
+    from fastapi_baseline.cli.run import find_target
+
+    selection = Selection(tag=tag, key=key, namespace=namespace)
+    target = find_target(application, start=Path.cwd())
+    purge_cache(target, selection, is_dry_run=is_dry_run, is_json=is_json)

@@ -69,9 +69,7 @@ def serve(target: Target, options: ServerOptions) -> None:
     with optional("uvicorn", extra="server"):
         import uvicorn  # noqa: PLC0415 -- of another extra
 
-    source = make_importable(target.folder)
-    os.chdir(target.folder)
-    _check(target)
+    source = enter(target)
     # What is served while its code changes may be broken for a while, and is not asked.
     settings = None if options.reload else _settings_of(target, workers=options.workers)
     shutdown = ShutdownSettings() if settings is None else settings.shutdown
@@ -92,6 +90,18 @@ def serve(target: Target, options: ServerOptions) -> None:
     except SystemExit as stop:
         # uvicorn has codes of its own, and has logged why.
         sys.exit(1 if stop.code else 0)
+
+
+def enter(target: Target) -> Path:
+    """Work in the folder of an application that can be imported from it; return where its code is.
+
+    Raises:
+        ConfigurationError: If the application cannot be found.
+    """
+    source = make_importable(target.folder)
+    os.chdir(target.folder)
+    _check(target)
+    return source
 
 
 def _settings_of(target: Target, *, workers: int) -> Settings | None:

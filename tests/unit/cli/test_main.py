@@ -17,7 +17,9 @@ def test_shows_its_version(call: Call, capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["-h"], ["new", "-h"], ["run", "-h"], ["db", "-h"]], ids=" ".join
+    "arguments",
+    [["--help"], ["-h"], ["new", "-h"], ["run", "-h"], ["db", "-h"], ["cache", "-h"]],
+    ids=" ".join,
 )
 def test_shows_help(arguments: list[str], call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(*arguments) == 0
@@ -108,7 +110,17 @@ def test_names_the_extra_when_it_is_not_installed(module: str, tmp_path: Path) -
 
 
 def test_loads_nothing_for_its_help_that_a_command_needs() -> None:
-    heavy = {"copier", "fastapi", "pydantic", "rich", "sqlalchemy", "uvicorn", "yaml"}
+    heavy = {
+        "copier",
+        "fastapi",
+        "msgspec",
+        "pydantic",
+        "redis",
+        "rich",
+        "sqlalchemy",
+        "uvicorn",
+        "yaml",
+    }
     code = (
         "import contextlib, sys\n"
         "from fastapi_baseline.cli import main\n"
