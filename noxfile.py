@@ -226,7 +226,12 @@ def bench(session: nox.Session) -> None:
     """Run the benchmarks, or the one that is named: `nox -s bench -- imports`, `-- http --quick`."""
     session.install(*LIBRARY, *_groups("test"), *_editable(EXAMPLES))
     environment: dict[str, str] = {}
-    peers = {"data": ("BENCHMARK_PEERS", "current"), "http": ("BENCHMARK_HTTP_PEERS", "http")}
+    peers = {
+        "cache": ("BENCHMARK_CACHE_PEERS", "cache"),
+        "data": ("BENCHMARK_PEERS", "current"),
+        "http": ("BENCHMARK_HTTP_PEERS", "http"),
+        "limits": ("BENCHMARK_LIMITS_PEERS", "limits"),
+    }
     for name, (variable, pinned) in peers.items():
         if not session.posargs or name in session.posargs:
             environment[variable] = _peers_environment(session, pinned, *LIBRARY)
@@ -239,7 +244,7 @@ def defects(session: nox.Session) -> None:
 
     Name environments of theirs to run only what is probed there: `nox -s defects -- http`.
     """
-    names = session.posargs or ("current", "older", "http")
+    names = session.posargs or ("current", "older", "http", "limits", "cache")
     environments = [f"{name}={_peers_environment(session, name)}" for name in names]
     session.run("python", "-m", "benchmarks._probing", *environments)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import _defects, _http_defects
+from benchmarks import _cache_defects, _defects, _http_defects, _limits_defects
 from benchmarks._defects import Line, Outcome
 
 FOLDER = Path(__file__).parent / "peers"
@@ -54,6 +54,22 @@ CONTRACTS: Sequence[Contract] = (
         beside=("fastapi", "starlette"),
         file="http-defects",
         environments=("http",),
+    ),
+    Contract(
+        lines=_limits_defects.LINES,
+        title="What peers do on the lines of the contract of rate limiting",
+        how="as their documentation sets them up",
+        beside=("fastapi", "redis"),
+        file="limits-defects",
+        environments=("limits",),
+    ),
+    Contract(
+        lines=_cache_defects.LINES,
+        title="What peers do on the lines of the contract of caching",
+        how="as their documentation sets them up",
+        beside=("fastapi", "redis"),
+        file="cache-defects",
+        environments=("cache",),
     ),
 )
 
@@ -105,7 +121,12 @@ def _write(contract: Contract, outcomes: list[Outcome]) -> None:
 
 def render(contract: Contract, outcomes: Sequence[Outcome]) -> str:
     """Return the table of what was seen, in Markdown."""
-    names = {"fastapi": "FastAPI", "sqlalchemy": "SQLAlchemy", "starlette": "Starlette"}
+    names = {
+        "fastapi": "FastAPI",
+        "redis": "redis-py",
+        "sqlalchemy": "SQLAlchemy",
+        "starlette": "Starlette",
+    }
     lines = [
         f"# {contract.title}",
         "",

@@ -28,14 +28,14 @@ Blocks = Mapping[str, Sequence[float]]
 
 def measure(*, blocks: int) -> dict[str, float]:
     """Return what each layer adds, in microseconds, and what all of them do."""
-    with _silent():
+    with silent():
         whole = ours(Wanted())
         arrangements: dict[str, ASGIApp] = {BARE_NAME: make(BARE, Wanted()), ALL: whole}
         for number, layer in enumerate(whole.user_middleware):
             arrangements[str(getattr(layer.cls, "__name__", layer.cls))] = _without(number)
         arrangements["the framework's telemetry"] = ours(Wanted(), metrics={"enabled": False})
         arrangements["what wraps the framework"] = _inside(ours(Wanted()))
-        return added(asyncio.run(_take_turns(arrangements, blocks=blocks)))
+        return added(asyncio.run(take_turns(arrangements, blocks=blocks)))
 
 
 def added(times: Blocks) -> dict[str, float]:
@@ -51,12 +51,12 @@ def added(times: Blocks) -> dict[str, float]:
 
 def added_by_routes(*, blocks: int) -> dict[str, float]:
     """Return what all layers add, in microseconds, where the last of so many routes is asked."""
-    with _silent():
+    with silent():
         found: dict[str, float] = {}
         for count in (10, 500):
             wanted = Wanted(routes=count, asked_last=True)
             pair: dict[str, ASGIApp] = {BARE_NAME: make(BARE, wanted), ALL: ours(wanted)}
-            times = asyncio.run(_take_turns(pair, blocks=blocks))
+            times = asyncio.run(take_turns(pair, blocks=blocks))
             found[str(count)] = added(times)[ALL]
         return found
 
@@ -77,31 +77,36 @@ def _inside(app: FastAPI) -> ASGIApp:
     return call
 
 
-async def _take_turns(arrangements: Mapping[str, ASGIApp], *, blocks: int) -> Blocks:
+async def take_turns(
+    arrangements: Mapping[str, ASGIApp], *, blocks: int, query: str = QUERY
+) -> Blocks:
+    """Return what a request takes with each arrangement, in blocks that take turns."""
     async with AsyncExitStack() as stack:
         for app in arrangements.values():
             if isinstance(app, FastAPI):
                 # Lines of the log wait in a queue only while a service is running.
                 await stack.enter_async_context(app.router.lifespan_context(app))
-        return await _measure_blocks(arrangements, blocks=blocks)
+        return await _measure_blocks(arrangements, blocks=blocks, query=query)
 
 
-async def _measure_blocks(arrangements: Mapping[str, ASGIApp], *, blocks: int) -> Blocks:
+async def _measure_blocks(
+    arrangements: Mapping[str, ASGIApp], *, blocks: int, query: str
+) -> Blocks:
     times: dict[str, list[float]] = {name: [] for name in arrangements}
     for app in arrangements.values():
-        await _microseconds(app)
+        await _microseconds(app, query)
     gc.collect()
     gc.freeze()
     for number in range(blocks):
         names = list(arrangements)
         turn = number % len(names)
         for name in (*names[turn:], *names[:turn]):
-            times[name].append(await _microseconds(arrangements[name]))
+            times[name].append(await _microseconds(arrangements[name], query))
     gc.unfreeze()
     return times
 
 
-async def _microseconds(app: ASGIApp) -> float:
+async def _microseconds(app: ASGIApp, query: str) -> float:
     """Return what one request takes of the processor, on average over a block.
 
     It is the whole process's, so it has the threads that write log lines, and other programs do not
@@ -109,7 +114,7 @@ async def _microseconds(app: ASGIApp) -> float:
     """
     started = time.process_time_ns()
     for _ in range(REQUESTS):
-        await app(_scope(), _receive, _send)
+        await app(_scope(query), _receive, _send)
     taken = time.process_time_ns() - started
     await asyncio.sleep(0)
     return taken / REQUESTS / 1000
@@ -118,7 +123,7 @@ async def _microseconds(app: ASGIApp) -> float:
 _HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
-def _scope() -> Scope:
+def _scope(query: str) -> Scope:
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -127,7 +132,7 @@ def _scope() -> Scope:
         "scheme": "http",
         "path": PATH,
         "raw_path": PATH.encode(),
-        "query_string": QUERY.encode(),
+        "query_string": query.encode(),
         "root_path": "",
         "headers": _HEADERS.copy(),
         "client": ("127.0.0.1", 50000),
@@ -146,7 +151,8 @@ async def _send(message: Message) -> None:
 
 
 @contextlib.contextmanager
-def _silent() -> Generator[None]:
+def silent() -> Generator[None]:
+    """Drop what is printed."""
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         contextlib.redirect_stdout(nowhere),

@@ -206,10 +206,10 @@ def _most(name: str, value: float | None, goal: float) -> Aim:
     return Aim(name=name, value=value, bound="at most", goal=goal)
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the packages, of Python and of the load, and the machine's cores."""
+def versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Return the versions of packages, of Python and of the load, and the machine's cores."""
     found: dict[str, str] = {}
-    for name in PACKAGES:
+    for name in names:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return {

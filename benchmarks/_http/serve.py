@@ -4,6 +4,7 @@ import argparse
 import os
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from benchmarks._http.apps import NAMES, TRUSTED, Wanted, make
 
@@ -19,16 +20,21 @@ def main() -> None:
     options = parser.parse_args()
     os.sched_setaffinity(0, {options.core})
     app = make(options.name, Wanted(routes=options.routes, collector=options.collector))
+    # The peers' client address comes from the server; ours is a layer, and bare has none.
+    serve(app, port=options.port, proxied=options.name.startswith("peers"))
+
+
+def serve(app: ASGIApp, *, port: int, proxied: bool = False) -> None:
+    """Serve an application until the process is told to stop."""
     uvicorn.run(
         app,
-        port=options.port,
+        port=port,
         loop="uvloop",
         http="httptools",
         log_config=None,
         access_log=False,
         server_header=False,
-        # The peers' client address comes from the server; ours is a layer, and bare has none.
-        proxy_headers=options.name.startswith("peers"),
+        proxy_headers=proxied,
         forwarded_allow_ips=TRUSTED,
     )
 

@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,19 +49,24 @@ class Server:
         return now
 
 
-@contextmanager
 def server(
     name: str, *, core: int, routes: int = 10, collector: str | None = None
-) -> Generator[Server]:
-    """Run a contender on a core until the end of the block.
+) -> AbstractContextManager[Server]:
+    """Run a contender on a core until the end of the block, as `running` does."""
+    options = ["--routes", str(routes), *(["--collector", collector] if collector else [])]
+    return running("benchmarks._http.serve", name, *options, core=core)
+
+
+@contextmanager
+def running(module: str, name: str, *options: str, core: int) -> Generator[Server]:
+    """Run a contender of a module that serves several on a core until the end of the block.
 
     Raises:
         LoadError: If it does not answer, or not as every contender should.
     """
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks._http.serve", name]
-    command += ["--port", str(port), "--core", str(core), "--routes", str(routes)]
-    command += ["--collector", collector] if collector else []
+    command = [sys.executable, "-m", module, name, "--port", str(port), "--core", str(core)]
+    command += options
     with tempfile.TemporaryDirectory() as folder, Path(folder, "output").open("wb") as output:
         process = subprocess.Popen(command, env=_environment(), stdout=output)
         try:

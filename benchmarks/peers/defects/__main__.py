@@ -30,9 +30,29 @@ _MODULES = {
         "http_defects.idempotent",
         "http_defects.operating",
     ),
+    "limits": (
+        "limits_defects.routes",
+        "limits_defects.outages",
+        "limits_defects.answers",
+        "limits_defects.options",
+        "limits_defects.engines",
+        "limits_defects.dependencies",
+    ),
+    "cache": (
+        "cache_defects.keys",
+        "cache_defects.stored",
+        "cache_defects.headers",
+        "cache_defects.flights",
+        "cache_defects.backends",
+        "cache_defects.layers",
+    ),
 }
 # What the outcome of a probe may depend on, beside the peer itself.
-_BESIDE = {"http": ("fastapi", "starlette")}
+_BESIDE = {
+    "http": ("fastapi", "starlette"),
+    "limits": ("fastapi", "redis"),
+    "cache": ("fastapi", "redis"),
+}
 _DATABASE = ("fastapi", "sqlalchemy")
 
 

@@ -20,20 +20,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped
 
 from benchmarks.peers.defects import scripts
-from benchmarks.peers.defects.models import Account, Base, Document, Member, Order
-from benchmarks.peers.defects.probe import (
-    Seen,
+from benchmarks.peers.defects.database import (
     budget,
     check_types,
-    client,
     counted,
     database_file,
-    defect,
-    probe,
     read,
     sessions,
-    sound,
 )
+from benchmarks.peers.defects.models import Account, Base, Document, Member, Order
+from benchmarks.peers.defects.probe import Seen, client, defect, probe, sound
 
 PEER = "advanced-alchemy"
 

@@ -12,8 +12,9 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from fastapi import Depends, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from benchmarks.peers.defects.database import database_file
 from benchmarks.peers.defects.models import Account, Base
-from benchmarks.peers.defects.probe import Seen, client, database_file, probe
+from benchmarks.peers.defects.probe import Seen, client, probe
 
 
 class Accounts(SQLAlchemyAsyncRepository[Account]):

@@ -9,8 +9,9 @@ from fastapi_filter.contrib.sqlalchemy import Filter
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from benchmarks.peers.defects.database import sessions
 from benchmarks.peers.defects.models import Account, Base
-from benchmarks.peers.defects.probe import Seen, client, probe, sessions
+from benchmarks.peers.defects.probe import Seen, client, probe
 
 PEER = "fastapi-filter"
 

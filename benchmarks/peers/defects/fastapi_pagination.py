@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from benchmarks.peers.defects.database import check_types, counted, sessions
 from benchmarks.peers.defects.models import Account, Base
-from benchmarks.peers.defects.probe import Seen, check_types, client, counted, probe, sessions
+from benchmarks.peers.defects.probe import Seen, client, probe
 
 PEER = "fastapi-pagination"
 

@@ -14,19 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from benchmarks.peers.defects import scripts
+from benchmarks.peers.defects.database import budget, counted, database_file, read, sessions
 from benchmarks.peers.defects.models import Account, Base, Document, Member
-from benchmarks.peers.defects.probe import (
-    Seen,
-    budget,
-    client,
-    counted,
-    database_file,
-    defect,
-    probe,
-    read,
-    sessions,
-    sound,
-)
+from benchmarks.peers.defects.probe import Seen, client, defect, probe, sound
 
 PEER = "fastcrud"
 accounts = FastCRUD(Account)

@@ -7,7 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.peers.defects.probe import Seen, database_file, defect, sound
+from benchmarks.peers.defects.database import database_file
+from benchmarks.peers.defects.probe import Seen, defect, sound
 
 _LIMIT_SECONDS = 10
 

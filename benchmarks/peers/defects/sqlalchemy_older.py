@@ -4,8 +4,9 @@ from sqlalchemy import event, exists, select
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from benchmarks.peers.defects import scripts
+from benchmarks.peers.defects.database import sessions
 from benchmarks.peers.defects.models import Account, Base, Order
-from benchmarks.peers.defects.probe import Seen, probe, sessions
+from benchmarks.peers.defects.probe import Seen, probe
 
 
 def _hide(state: ORMExecuteState) -> None:

@@ -1,0 +1,1 @@
+"""What the benchmark of the limits is made of."""
