@@ -44,12 +44,19 @@ nitpick_ignore_regex = [
     # Names in signatures that have no page: private ones, type variables and aliases.
     (r"py:.*", r"fastapi_baseline\.(.*\.)?_.*"),
     (r"py:.*", r"fastapi_baseline\.(.*\.)?(Condition|Hook|Load|Order|OrderBy|Plans|Where|\w+T)"),
+    (r"py:.*", r"fastapi_baseline\.(.*\.)?(F|Function|Listener|T)"),
     (r"py:.*", r"fastapi_baseline\.persistence\.query\.operators\.(Operator|Parameter|Target)"),
     (r"py:.*", r"fastapi_baseline\.persistence\.scope\.Criteria"),
     (r"py:.*", r"fastapi_baseline\.testing\.runs\..*"),
     # Protocols and functions that stand in annotations, and bases that only exist to be derived.
     (r"py:.*", r"fastapi_baseline\.settings\.(tree\.SettingsTree|values\.upper)"),
     (r"py:.*", r"fastapi_baseline\.health\.dependencies\.get_availability"),
+    (r"py:.*", r"fastapi_baseline\.caching\.after_commit\.(Commits|Invalidates)"),
+    (r"py:.*", r"fastapi_baseline\.caching\.(memory\.Record|single_flight\.Flights)"),
+    (r"py:.*", r"fastapi_baseline\.caching\.forgetting\.Forgetting"),
+    (r"py:.*", r"fastapi_baseline\.rate_limiting\.declarations\.(Declaration|LimitOwner)"),
+    (r"py:.*", r"fastapi_baseline\.rate_limiting\.slowapi_limiter\..*"),
+    (r"py:.*", r"fastapi_baseline\.rate_limiting\.middleware\.Limits"),
     (r"py:.*", r"fastapi_baseline\.observability\.logging\.output\.LineOutput"),
     (r"py:.*", r"fastapi_baseline\.observability\.tracing\.flushing\.Flushable"),
 ]

@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 
 import fastapi_baseline
-from benchmarks import _defects, _http_defects
+from benchmarks import _cache_defects, _defects, _http_defects, _limits_defects
 from benchmarks._defects import Line, Outcome
 from fastapi_baseline.cli.commands import app as command_line
 from fastapi_baseline.errors import BaselineError
@@ -45,11 +45,12 @@ def _mark_code(*event: Any) -> None:
     """Write `code` as reStructuredText does, in the lines of a docstring."""
     _, what, _, _, _, lines = event
     marked = [_CODE.sub(r"``\1``", line) for line in lines]
-    lines[:] = _with_literal_blocks(lines, marked) if what == "module" else marked
+    has_blocks = what in {"class", "function", "module"}
+    lines[:] = _with_literal_blocks(lines, marked) if has_blocks else marked
 
 
 def _with_literal_blocks(lines: Sequence[str], marked: Sequence[str]) -> Iterator[str]:
-    """Say that what is indented in the docstring of a module is code, or a figure."""
+    """Say that what is indented after an empty line is code, or a figure."""
     is_inside = False
     for number, line in enumerate(lines):
         is_indented = line.startswith("    ")
@@ -69,7 +70,9 @@ def _write_pages(app: Sphinx) -> None:
         "errors.md": _errors(),
         "command-line.md": _commands(),
         "comparison.md": _comparison(Path(app.srcdir)),
-        "http-comparison.md": _http_comparison(Path(app.srcdir)),
+        "http-comparison.md": _sides(Path(app.srcdir), _http_defects.LINES, "http-defects"),
+        "limits-comparison.md": _sides(Path(app.srcdir), _limits_defects.LINES, "limits-defects"),
+        "cache-comparison.md": _sides(Path(app.srcdir), _cache_defects.LINES, "cache-defects"),
     }
     for name, lines in pages.items():
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -208,13 +211,13 @@ def _comparison(docs: Path) -> Iterator[str]:
         yield f"![Times of the data layer beside those of its peers](/{_CHART})"
 
 
-def _http_comparison(docs: Path) -> Iterator[str]:
-    """Give what peers of the HTTP stack were seen to do."""
-    contract, found = _http_defects.LINES, _outcomes(docs, "http-defects")
+def _sides(docs: Path, contract: Mapping[str, Line], name: str) -> Iterator[str]:
+    """Give what peers were seen to do, who are many and each do only some of it."""
+    found = _outcomes(docs, name)
     yield "| Line of the contract | Does it | Does not |"
     yield "| --- | --- | --- |"
-    for name, line in contract.items():
-        own = [outcome for outcome in found if outcome.line == name]
+    for key, line in contract.items():
+        own = [outcome for outcome in found if outcome.line == key]
         does = sorted({outcome.peer for outcome in own if not outcome.has_defect})
         does_not = sorted({outcome.peer for outcome in own if outcome.has_defect})
         yield f"| {_plain(line.says)} | {_listed(does)} | {_listed(does_not)} |"

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from httpx2 import Client
 
 from fastapi_baseline import persistence
@@ -28,11 +29,13 @@ def serving(
         yield client, server
 
 
-def readme_code() -> tuple[str, str]:
-    """Return the service that the README shows, and the data layer at a glance."""
+def readme_code() -> tuple[str, str, str]:
+    """Return what the README shows: a service, a limited and cached route, and the data layer."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    service, data_layer = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return service, data_layer
+    service, route, data_layer = re.findall(
+        r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE
+    )
+    return service, route, data_layer
 
 
 def readme_service() -> str:
@@ -62,10 +65,11 @@ def test_the_service_in_the_readme_does_what_it_says(tmp_path: Path) -> None:
     assert listed.json() == [{"title": "Buy milk"}]
 
 
-def test_the_readme_shows_the_snippet_that_is_run() -> None:
-    snippet = (ROOT / "docs/snippets/data_layer.py").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("place", "snippet"), [(1, "limited_and_cached.py"), (2, "data_layer.py")])
+def test_the_readme_shows_the_snippet_that_is_run(place: int, snippet: str) -> None:
+    run = (ROOT / "docs/snippets" / snippet).read_text(encoding="utf-8")
 
-    assert readme_code()[1] in snippet
+    assert readme_code()[place] in run
 
 
 def test_installing_adds_ours_and_keeps_theirs() -> None:
