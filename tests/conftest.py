@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# For nights, in which there is time: `--hypothesis-profile=thorough --fuzz-requests=20000`.
+# For each change half as many as by default, and for nights, in which there is time:
+# `--hypothesis-profile=thorough --fuzz-requests=20000`.
+settings.register_profile("quick", max_examples=50)
 settings.register_profile("thorough", max_examples=2_000)
+settings.load_profile("quick")
 
 pytest_plugins = ["pytester"]
 

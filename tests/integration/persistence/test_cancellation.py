@@ -131,6 +131,42 @@ async def test_transactions_cancelled_anywhere_leave_no_connection_behind(
     assert all(tasks[number].cancelled() for number in stored - committed - {_COUNT})
 
 
+async def test_who_waits_while_a_connection_is_opened_gets_another_if_that_is_cancelled(
+    tmp_path: Path,
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    await database.create_all()
+    await database.dispose()
+    is_opening = asyncio.Event()
+
+    async def never(driver: object) -> None:
+        is_opening.set()
+        await asyncio.Event().wait()
+
+    def hang(connection: Any, record: object) -> None:
+        if not is_opening.is_set():
+            connection.run_async(never)
+
+    async def write(number: int) -> None:
+        async with database.transaction() as session:
+            await _add(session, number)
+
+    event.listen(database.engine.sync_engine, "connect", hang)
+    first = asyncio.ensure_future(write(1))
+    await is_opening.wait()
+    others = [asyncio.ensure_future(write(number)) for number in (2, 3)]
+    while database.engine.pool._pool._waiting < 2:  # noqa: ASYNC110 -- nothing tells  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] -- likewise
+        await asyncio.sleep(0)
+    first.cancel()
+    # A third of what they would wait for a connection that is given back.
+    async with asyncio.timeout(10):
+        await asyncio.gather(*others)
+
+    assert await _numbers(database) == {2, 3}
+    assert _checked_out(database.engine) == 0
+    await database.dispose()
+
+
 async def test_a_scope_of_anyio_that_is_cancelled_leaves_no_connection_behind(
     any_database: Database,
 ) -> None:

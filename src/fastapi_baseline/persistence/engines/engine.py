@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import InvalidatePoolError
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from fastapi_baseline.clock import Clock
 from fastapi_baseline.errors import BaselineError, ConfigurationError, MissingExtraError
 from fastapi_baseline.persistence.engines import postgres, sqlite
+from fastapi_baseline.persistence.engines.pool import PromptPool
 from fastapi_baseline.persistence.engines.url import is_memory, parse_url
 from fastapi_baseline.persistence.errors import (
     DatabaseUnavailableError,
@@ -127,6 +128,7 @@ def _postgres_engines(
             place,
             **options,
             connect_args=arguments,
+            poolclass=PromptPool,
             pool_size=settings.pool_size,
             max_overflow=settings.max_overflow,
             pool_timeout=settings.pool_timeout.total_seconds(),
@@ -155,7 +157,7 @@ def _file_engines(url: URL, settings: DatabaseSettings, options: dict[str, Any])
         made = create_async_engine(
             url,
             **options,
-            poolclass=AsyncAdaptedQueuePool,
+            poolclass=PromptPool,
             pool_size=size,
             max_overflow=0,
             pool_timeout=max(_SQLITE_QUEUE_SECONDS, settings.pool_timeout.total_seconds()),
@@ -172,7 +174,7 @@ def _memory_engines(url: URL, options: dict[str, Any]) -> Engines:
     engine = create_async_engine(
         anchor.url(url),
         **options,
-        poolclass=AsyncAdaptedQueuePool,
+        poolclass=PromptPool,
         pool_size=1,
         max_overflow=0,
         pool_timeout=_SQLITE_QUEUE_SECONDS,
