@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--redis")
     options = parser.parse_args()
     os.sched_setaffinity(0, {options.core})
-    serve(LoopGaps(make(options.name, redis=options.redis)), port=options.port)
+    serve(LoopGaps(make(options.name, redis=options.redis)), port=options.port, frozen=True)
 
 
 if __name__ == "__main__":

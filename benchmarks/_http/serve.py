@@ -1,6 +1,7 @@
 """Serve a contender on a core: `python -m benchmarks._http.serve NAME --port 8000 --core 0`."""
 
 import argparse
+import gc
 import os
 
 import uvicorn
@@ -24,8 +25,15 @@ def main() -> None:
     serve(app, port=options.port, proxied=options.name.startswith("peers"))
 
 
-def serve(app: ASGIApp, *, port: int, proxied: bool = False) -> None:
-    """Serve an application until the process is told to stop."""
+def serve(app: ASGIApp, *, port: int, proxied: bool = False, frozen: bool = False) -> None:
+    """Serve an application until the process is told to stop.
+
+    If what exists is `frozen`, full garbage collections pass over it: they depend on all that has
+    been imported, also for other contenders.
+    """
+    if frozen:
+        gc.collect()
+        gc.freeze()
     uvicorn.run(
         app,
         port=port,

@@ -28,7 +28,13 @@ from fastapi_baseline.documentation import add_documentation_pages
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.health import CheckRegistration, HealthGroup, HealthMonitor
 from fastapi_baseline.idempotency import IdempotencyCaptureMiddleware
-from fastapi_baseline.lifecycle import GracefulShutdown, HealthCheck, Lifespan, chain_lifespans
+from fastapi_baseline.lifecycle import (
+    GracefulShutdown,
+    HealthCheck,
+    Lifespan,
+    chain_lifespans,
+    frozen_heap,
+)
 from fastapi_baseline.middleware import (
     DeadlineMiddleware,
     Stack,
@@ -64,8 +70,9 @@ def create_app(
 
     The domains of `package` (by default the one that the settings are defined in) are served. If
     the settings name a database, it is opened with the application, closed after `lifespan`, and
-    part of readiness; nothing connects before the first request. Logging is configured for the
-    whole process, since the process is the service's; `configure_logging=False` leaves it alone.
+    part of readiness; nothing connects before the first request. The process is the service's: its
+    logging is configured, and what exists once it has started is kept out of garbage collections,
+    except in tests. `configure_logging=False` leaves both alone.
 
     `stack` is handed the layers around the application and returns those that it wants. Traces go
     to `tracer_provider`, by default to the endpoint of the settings. `validation_status` is the
@@ -209,11 +216,12 @@ def _join(app: FastAPI, parts: Parts) -> None:
     backends.rate_limits.remove_layers(app)
     for layer in reversed(_layers_for(app, parts, backends)):
         app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
+    # A test makes many applications in one process, and reads lines when they are written.
+    is_own_process = logs is not None and settings.environment != "test"
     app.router.lifespan_context = chain_lifespans(
         _shutdown(parts).lifespan,
         # What is left last comes first: the lines and spans of all others are still to be sent.
-        # A test reads lines when they are written; it does not wait for a queue.
-        *([logs.make_lifespan()] if logs is not None and settings.environment != "test" else []),
+        *([logs.make_lifespan()] if logs is not None and is_own_process else []),
         *backends.lifespans,
         *telemetry.lifespans(),
         *([management] if management is not None else []),
@@ -221,6 +229,7 @@ def _join(app: FastAPI, parts: Parts) -> None:
         app.router.lifespan_context,
         # What the service says of its cache and its limits when it starts is known by now.
         *backends.inner_lifespans,
+        *([frozen_heap] if is_own_process else []),
         budget=settings.shutdown.cleanup,
     )
 

@@ -2,6 +2,7 @@
 
 from fastapi_baseline.lifecycle.availability import Availability
 from fastapi_baseline.lifecycle.checks import HealthCheck, LocalCheck
+from fastapi_baseline.lifecycle.heap import frozen_heap
 from fastapi_baseline.lifecycle.lifespans import (
     Lifespan,
     StatefulLifespan,
@@ -19,4 +20,5 @@ __all__ = [
     "StatefulLifespan",
     "StatelessLifespan",
     "chain_lifespans",
+    "frozen_heap",
 ]
