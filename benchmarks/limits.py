@@ -14,7 +14,7 @@ from pathlib import Path
 def main() -> int:
     """Measure, print tables, and return 0 if the aims are met, else 1."""
     # Whoever made the environment says where it is.
-    python = os.environ.get("BENCHMARK_LIMITS_PEERS", sys.executable)  # noqa: TID251
+    python = os.environ.get("BENCHMARK_LIMITS_PEERS", sys.executable)  # noqa: TID251 - set by the session
     command = (python, "-m", "benchmarks._limits.run", *sys.argv[1:])
     return subprocess.run(command, check=False, cwd=Path(__file__).parents[1]).returncode
 

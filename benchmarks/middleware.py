@@ -98,7 +98,7 @@ async def _receive() -> Message:
 
 
 async def _send(message: Message) -> None:
-    if message["type"] == "http.response.start" and message["status"] != 200:  # noqa: PLR2004
+    if message["type"] == "http.response.start" and message["status"] != 200:  # noqa: PLR2004 - OK
         raise RuntimeError(f"the benchmark's own route failed: {message['status']}")
 
 

@@ -35,7 +35,7 @@ def _metric_files() -> Seen:
         for _ in range(6):
             process = subprocess.Popen(
                 (sys.executable, "-c", _WORKER),
-                env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},  # noqa: TID251
+                env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},  # noqa: TID251 - a child's
                 stdout=subprocess.PIPE,
             )
             next(iter(process.stdout or ()))
@@ -62,7 +62,7 @@ async def several_processes() -> Seen:
 
 def _several_processes() -> Seen:
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder}  # noqa: TID251
+        environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder}  # noqa: TID251 - a child's
         subprocess.run((sys.executable, "-c", _EXPORTER), check=True, env=environment)
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry, path=folder)

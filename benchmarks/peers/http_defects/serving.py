@@ -119,7 +119,7 @@ def served(
             command,
             cwd=folder,
             # The environment of whoever runs the probes, as any process would get it.
-            env={**os.environ, **(environment or {})},  # noqa: TID251
+            env={**os.environ, **(environment or {})},  # noqa: TID251 - a child's
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )

@@ -64,7 +64,7 @@ def _settings_of_the_process() -> Seen:
             check=True,
             cwd=folder,
             # That of whoever runs the probes, as any process would get it.
-            env=dict(os.environ),  # noqa: TID251
+            env=dict(os.environ),  # noqa: TID251 - a child's
             text=True,
         )
     is_enabled = done.stdout.strip()
