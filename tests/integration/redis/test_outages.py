@@ -127,16 +127,12 @@ async def serve(process: RedisProcess) -> AsyncGenerator[Service]:
             yield service
 
 
-@pytest.fixture(scope="module")
-def process() -> Generator[RedisProcess]:
-    with redis_process() as process:
-        yield process
-
-
 @pytest.fixture
-async def service(process: RedisProcess) -> AsyncGenerator[Service]:
-    async with serve(process) as service:
-        yield service
+async def service() -> AsyncGenerator[Service]:
+    # One each: what another test has left in it would be hits here.
+    with redis_process() as process:
+        async with serve(process) as service:
+            yield service
 
 
 @pytest.fixture
