@@ -1,7 +1,7 @@
 """Redis for what can do without: it is asked for a moment, and not at all while it does not answer.
 
-A request waits for a Redis that hangs once, for the deadline at most: what it asks afterwards fails
-at once. After some failures in a row nobody asks any more, and a task looks from time to time
+A request, or a task that is part of none, waits for a Redis that hangs once, for the deadline at
+most: what it asks afterwards fails at once. After some failures in a row nobody asks any more, and a task looks from time to time
 whether Redis is back. The log has one line when it goes, and one when it is back; the gauge
 `baseline.redis.available` is 0 in between, and the counter `baseline.redis.failures` says by its
 `error.type` why something had to do without: `timeout`, `error` (Redis or the connection to it) or
@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -21,7 +22,7 @@ from opentelemetry import metrics
 from opentelemetry.metrics import MeterProvider
 
 from fastapi_baseline._extras import optional
-from fastapi_baseline.context import RequestContext, request_context
+from fastapi_baseline.context import request_context
 from fastapi_baseline.redis.circuit_breaker import CircuitBreaker, CircuitState
 from fastapi_baseline.redis.deadlines import DeadlineQueue
 from fastapi_baseline.redis.errors import RedisUnavailableError
@@ -38,6 +39,9 @@ _ERROR = {"error.type": "error"}
 _CIRCUIT_OPEN = {"error.type": "circuit_open"}
 
 T = TypeVar("T")
+
+_retry_at: ContextVar[float | None] = ContextVar("fastapi_baseline.redis.retry_at", default=None)
+"""When a task that is part of no request asks again, after it has waited in vain."""
 
 
 class GuardedRedis:
@@ -80,22 +84,20 @@ class GuardedRedis:
             RedisUnavailableError: If Redis does not answer in time or answers with an error; at
                 once if this request has waited in vain already, or too much has failed.
         """
-        request = request_context.get()
         is_probe = False
         if self._breaker.is_open:
             is_probe = not self._is_watched and self._breaker.claim_probe()
             if not is_probe:
                 self._report.count(_CIRCUIT_OPEN)
                 raise RedisUnavailableError("Redis does not answer.")
-        elif request is not None and request.redis_retry_at is not None:
-            self._check_patience(request)
+        else:
+            self._check_patience()
         try:
             result = await self._deadlines.wait_for(command())
         except DataError:
             raise  # A mistake of the caller: it has not been sent.
         except TimeoutError as error:
-            if request is not None:
-                request.redis_retry_at = time.monotonic() + self._retry_interval_s
+            _note_retry_at(time.monotonic() + self._retry_interval_s)
             self._fail(f"nothing came within {self._deadline_s * 1000:g} ms", _TIMEOUT)
             raise RedisUnavailableError("Redis does not answer in time.") from error
         except (RedisError, OSError) as error:
@@ -148,11 +150,15 @@ class GuardedRedis:
                 self._breaker.record_success()
             self._breaker.confirm_probe()
 
-    def _check_patience(self, request: RequestContext) -> None:
-        if request.redis_retry_at is not None and time.monotonic() < request.redis_retry_at:
+    def _check_patience(self) -> None:
+        request = request_context.get()
+        retry_at = _retry_at.get() if request is None else request.redis_retry_at
+        if retry_at is None:
+            return
+        if time.monotonic() < retry_at:
             self._report.count(_TIMEOUT)
             raise RedisUnavailableError("Redis does not answer in time.")
-        request.redis_retry_at = None
+        _note_retry_at(None)
 
     def _fail(self, description: str, attributes: dict[str, str]) -> None:
         self._report.count(attributes)
@@ -196,6 +202,14 @@ class _Report:
             logger.warning(
                 "Redis does not answer, and is not asked any more: %s", self.last_failure
             )
+
+
+def _note_retry_at(moment: float | None) -> None:
+    request = request_context.get()
+    if request is None:
+        _retry_at.set(moment)
+    else:
+        request.redis_retry_at = moment
 
 
 def _describe(error: BaseException) -> str:

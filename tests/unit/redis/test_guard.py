@@ -163,6 +163,23 @@ async def test_a_request_waits_in_vain_once(guard: GuardedRedis) -> None:
     assert asked == [1]
 
 
+async def test_so_does_a_task_that_is_part_of_no_request(guard: GuardedRedis) -> None:
+    asked: list[int] = []
+
+    async def ask() -> None:
+        asked.append(1)
+
+    async def work() -> None:
+        for command in (hang, ask, ask):
+            with pytest.raises(RedisUnavailableError):
+                await guard.run(command)
+
+    for task in (work(), guard.run(ask)):
+        await asyncio.gather(task)
+
+    assert asked == [1]
+
+
 async def test_a_request_that_lasts_asks_again_later(guard: GuardedRedis) -> None:
     with in_request() as request:
         request.redis_retry_at = time.monotonic() - 1
@@ -334,9 +351,10 @@ async def test_measures_whether_it_is_asked_and_why_not(
     guard = GuardedRedis(nowhere, deadline=SOON, breaker=breaker, meter_provider=provider)
 
     at_first = read(reader)["baseline.redis.available"]
+    await fail(guard, times=2)
     with pytest.raises(RedisUnavailableError):
         await guard.run(hang)
-    await fail(guard, times=4)
+    await fail(guard, times=2)
     in_the_end = read(reader)
     provider.shutdown()
 
