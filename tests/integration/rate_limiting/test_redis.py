@@ -101,7 +101,7 @@ async def test_nothing_is_kept_of_whom_nothing_was_given_to(
     assert await get_names(redis) == []
 
 
-async def test_a_counter_takes_48_bytes_with_the_shortest_name(
+async def test_a_counter_takes_few_bytes_with_the_shortest_name(
     store: RedisRateLimitStore, redis: Redis
 ) -> None:
     await store.acquire([Demand(make_policy(), "0123456789abcdef")])
@@ -109,8 +109,9 @@ async def test_a_counter_takes_48_bytes_with_the_shortest_name(
     (name,) = await get_names(redis)
     await redis.copy(name, "a")
     used = await redis.memory_usage("a")  # pyright: ignore[reportUnknownMemberType] -- untyped keywords
+    is_valkey = "valkey_version" in await redis.info("server")
     assert used is not None
-    assert used <= 48
+    assert used <= (56 if is_valkey else 48)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
