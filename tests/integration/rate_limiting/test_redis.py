@@ -109,7 +109,7 @@ async def test_a_counter_takes_few_bytes_with_the_shortest_name(
     (name,) = await get_names(redis)
     await redis.copy(name, "a")
     used = await redis.memory_usage("a")  # pyright: ignore[reportUnknownMemberType] -- untyped keywords
-    is_valkey = "valkey_version" in await redis.info("server")
+    is_valkey = "valkey_version" in await redis.info("server")  # pyright: ignore[reportUnknownMemberType] -- untyped keywords
     assert used is not None
     assert used <= (56 if is_valkey else 48)
 
