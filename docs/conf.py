@@ -51,6 +51,10 @@ nitpick_ignore_regex = [
     # Protocols and functions that stand in annotations, and bases that only exist to be derived.
     (r"py:.*", r"fastapi_baseline\.settings\.(tree\.SettingsTree|values\.upper)"),
     (r"py:.*", r"fastapi_baseline\.health\.dependencies\.get_availability"),
+    (r"py:.*", r"fastapi_baseline\.auth\.api_keys\.dependencies\.get_api_keys"),
+    (r"py:.*", r"fastapi_baseline\.auth\.dependencies\.get_principal"),
+    (r"py:.*", r"fastapi_baseline\.auth\.principals\.Annotated"),
+    (r"py:.*", r"fastapi_baseline\.auth\.sessions\.routes\.require_session"),
     (r"py:.*", r"fastapi_baseline\.caching\.after_commit\.(Commits|Invalidates)"),
     (r"py:.*", r"fastapi_baseline\.caching\.(memory\.Record|single_flight\.Flights)"),
     (r"py:.*", r"fastapi_baseline\.caching\.forgetting\.Forgetting"),

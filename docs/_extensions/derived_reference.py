@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 
 import fastapi_baseline
-from benchmarks import _cache_defects, _defects, _http_defects, _limits_defects
+from benchmarks import _auth_defects, _cache_defects, _defects, _http_defects, _limits_defects
 from benchmarks._defects import Line, Outcome
 from fastapi_baseline.cli.commands import app as command_line
 from fastapi_baseline.errors import BaselineError
@@ -73,6 +73,7 @@ def _write_pages(app: Sphinx) -> None:
         "http-comparison.md": _sides(Path(app.srcdir), _http_defects.LINES, "http-defects"),
         "limits-comparison.md": _sides(Path(app.srcdir), _limits_defects.LINES, "limits-defects"),
         "cache-comparison.md": _sides(Path(app.srcdir), _cache_defects.LINES, "cache-defects"),
+        "auth-comparison.md": _sides(Path(app.srcdir), _auth_defects.LINES, "auth-defects"),
     }
     for name, lines in pages.items():
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -150,12 +151,17 @@ def _errors() -> Iterator[str]:
     yield "| Code | Status | Class | Meaning |"
     yield "| --- | --- | --- | --- |"
     public = (kind for kind in _all_errors() if not kind.__name__.startswith("_"))
-    for kind in sorted(public, key=lambda kind: (status_of(kind()), kind.code)):
-        status = status_of(kind())
+    for kind in sorted(public, key=lambda kind: (_status(kind), kind.code)):
+        status = _status(kind)
         meaning = " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
         name = f"{kind.__module__}.{kind.__name__}"
         shown = f"`{kind.code}`" if status != _INTERNAL else f"`internal_error` ({kind.code})"
         yield f"| {shown} | {status} {title_of(status)} | {{py:class}}`~{name}` | {meaning} |"
+
+
+def _status(kind: type[BaselineError]) -> int:
+    # Without its constructor: some errors need to know what is wrong.
+    return status_of(kind.__new__(kind))
 
 
 def _all_errors() -> set[type[BaselineError]]:

@@ -16,18 +16,21 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fastapi_baseline.app.auth import open_auth
 from fastapi_baseline.app.backends import Backends, open_backends
 from fastapi_baseline.app.documents import PROBLEM_RESPONSE, document_responses
 from fastapi_baseline.app.internal_routes import add_internal_routes
 from fastapi_baseline.app.parts import Parts
 from fastapi_baseline.app.service import Service
 from fastapi_baseline.app.telemetry import exclude_from_telemetry, make_global, make_telemetry
+from fastapi_baseline.auth.openapi import prepare_documentation_pages
 from fastapi_baseline.clock import Clock, SystemClock
 from fastapi_baseline.discovery import find_domains, package_of
 from fastapi_baseline.documentation import add_documentation_pages
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.health import CheckRegistration, HealthGroup, HealthMonitor
 from fastapi_baseline.idempotency import IdempotencyCaptureMiddleware
+from fastapi_baseline.inspection import note, refusing
 from fastapi_baseline.lifecycle import (
     GracefulShutdown,
     HealthCheck,
@@ -83,7 +86,9 @@ def create_app(
         ConfigurationError: If the settings contradict each other, or an extra or a domain cannot
             be imported.
     """
-    settings.check()
+    note(settings=settings)
+    with refusing():
+        settings.check()
     logs = configure_process_logging(settings.log) if configure_logging else None
     package = package or package_of(type(settings))
     domains = find_domains(package) if package else ()
@@ -137,7 +142,9 @@ def install(
         ConfigurationError: If the application has already started or was installed into before,
             the settings contradict each other, or an extra is missing.
     """
-    settings.check()
+    note(settings=settings)
+    with refusing():
+        settings.check()
     if app.middleware_stack is not None:
         raise ConfigurationError("install() must be called before the application starts.")
     if hasattr(app.state, "baseline_settings"):
@@ -194,9 +201,11 @@ def _without_telemetry(app: ASGIApp, *, paths: Collection[str]) -> ASGIApp:
 def _join(app: FastAPI, parts: Parts) -> None:
     """Put everything that both kinds of application get onto one."""
     settings, telemetry, logs = parts.settings, parts.telemetry, parts.logs
+    note(app=app)
     app.state.baseline_settings = settings
     app.state.availability = parts.availability
     backends = open_backends(app, settings, telemetry=telemetry, clock=parts.clock)
+    auth = open_auth(app, parts)
     monitor = HealthMonitor(
         [*backends.checks, *parts.checks],
         settings=settings.health,
@@ -208,7 +217,8 @@ def _join(app: FastAPI, parts: Parts) -> None:
     )
     management = add_internal_routes(app, parts, monitor)
     document_responses(app, limits=backends.rate_limits)
-    add_documentation_pages(app, allow_cdn=not settings.is_deployed)
+    prepare_documentation_pages(app)
+    add_documentation_pages(app, allow_cdn=not settings.is_deployed, connect_to=auth.origins)
     handlers = make_exception_handlers(validation_status=parts.validation_status)
     for kind, handler in handlers.items():
         if app.exception_handlers.get(kind) in {None, *_FRAMEWORK_HANDLERS}:
@@ -223,12 +233,14 @@ def _join(app: FastAPI, parts: Parts) -> None:
         # What is left last comes first: the lines and spans of all others are still to be sent.
         *([logs.make_lifespan()] if logs is not None and is_own_process else []),
         *backends.lifespans,
+        *auth.lifespans,
         *telemetry.lifespans(),
         *([management] if management is not None else []),
         monitor.lifespan,
         app.router.lifespan_context,
         # What the service says of its cache and its limits when it starts is known by now.
         *backends.inner_lifespans,
+        *auth.inner_lifespans,
         *([frozen_heap] if is_own_process else []),
         budget=settings.shutdown.cleanup,
     )

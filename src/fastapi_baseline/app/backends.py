@@ -11,6 +11,7 @@ from fastapi_baseline.app.telemetry import Telemetry
 from fastapi_baseline.clock import Clock
 from fastapi_baseline.health import CheckRegistration
 from fastapi_baseline.idempotency import IdempotencyStore, MemoryIdempotencyStore
+from fastapi_baseline.inspection import refusing
 from fastapi_baseline.lifecycle import HealthCheck, StatelessLifespan
 from fastapi_baseline.rate_limiting import ApplicationLimits, make_rate_limits
 from fastapi_baseline.settings import Settings
@@ -56,6 +57,8 @@ def open_backends(
         meter_provider=meters,
     )
     app.state.rate_limits = limits
+    # For limits that hold whatever `RATE_LIMITS` says, such as those of attempts to sign in.
+    app.state.rate_limit_store = shared.rate_limits
     backends = Backends(idempotency=idempotency, rate_limits=limits)
     if settings.database_url is not None:
         _open_database(app, settings, backends, telemetry=telemetry, clock=clock)
@@ -88,7 +91,8 @@ def _open_database(
     database = Database.from_settings(settings, clock=clock)
     if has_cursor_routes(app.routes):
         # A service that cannot page does not start, instead of failing when somebody pages.
-        database.cursor_key()
+        with refusing():
+            database.cursor_key()
     tracers, meters = telemetry.tracer_provider, telemetry.meter_provider
     for name, engine in database.engines.items():
         # Also if nothing is measured or traced: the access log counts the statements of a request.

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from fastapi_baseline.auth.openapi import document_security
 from fastapi_baseline.idempotency import document_idempotency
 from fastapi_baseline.problems import MEDIA_TYPE, PROBLEM_SCHEMA, Problem
 from fastapi_baseline.rate_limiting import ApplicationLimits
@@ -44,6 +45,7 @@ def document_responses(app: FastAPI, *, limits: ApplicationLimits) -> None:
 
     def openapi() -> dict[str, Any]:
         document = generate()
+        document_security(app, document)
         document_idempotency(document)
         limits.document(app, document)
         if hasattr(app.state, "database"):

@@ -34,6 +34,9 @@ class InternalRoutes(BaseRoute):
     that is not meant for them.
     """
 
+    # Probes are for everybody, and what operators see asks for their token.
+    decides_access = True
+
     def __init__(self, router: APIRouter, *, paths: Collection[str]) -> None:
         """Pass requests for `paths`, and for what is below of them, to `router`."""
         self._router = router

@@ -1,4 +1,4 @@
-"""The `baseline` command: makes a service, runs it, migrates its database, and purges its cache.
+"""The `baseline` command: makes a service, checks, runs and migrates it, and purges its cache.
 
 It exits with 0 when all is well, 1 when something is wrong, 2 when it was called wrongly, and 130
 when it was interrupted. What a user can put right is said in one line, without a traceback. Nothing

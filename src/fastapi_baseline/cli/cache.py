@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 from fastapi_baseline.caching.entries import Entry
 from fastapi_baseline.caching.redis import RedisCacheStore
 from fastapi_baseline.caching.store import Invalidation
-from fastapi_baseline.cli.console import print_done, print_lines
+from fastapi_baseline.cli.console import print_done, print_lines, without_log
 from fastapi_baseline.cli.run import Target, enter, find_settings
 from fastapi_baseline.clock import Clock, SystemClock
 from fastapi_baseline.errors import ConfigurationError
@@ -112,7 +111,7 @@ def purge_cache(
 
 
 def _with_store(target: Target, use: Callable[[RedisCacheStore], Coroutine[Any, Any, T]]) -> T:
-    with _without_log():
+    with without_log():
         settings = _settings_of(target)
 
         async def run() -> T:
@@ -120,17 +119,6 @@ def _with_store(target: Target, use: Callable[[RedisCacheStore], Coroutine[Any, 
                 return await use(store)
 
         return asyncio.run(run())
-
-
-@contextmanager
-def _without_log() -> Generator[None]:
-    """Keep the log of the application off standard output, which is for what was asked for."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _settings_of(target: Target) -> Settings:

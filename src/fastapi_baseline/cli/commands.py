@@ -33,6 +33,20 @@ cache = typer.Typer(
     rich_markup_mode=None,
     context_settings=_SETTINGS,
 )
+auth = typer.Typer(
+    help="Make tokens for development, and keys of programs, for the service in this folder.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings=_SETTINGS,
+)
+api_key = typer.Typer(
+    help="Make, show and end keys of programs; they are kept in the database of the service.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings=_SETTINGS,
+)
+app.add_typer(auth, name="auth")
+auth.add_typer(api_key, name="api-key")
 app.add_typer(database, name="db")
 app.add_typer(cache, name="cache")
 
@@ -49,6 +63,13 @@ Tag = Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Entries w
 Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help="The entry with this key.")]
 Namespace = Annotated[
     str | None, typer.Option("--namespace", metavar="NAME", help="Entries of this namespace.")
+]
+Scopes = Annotated[
+    list[str] | None,
+    typer.Option("--scope", metavar="SCOPE", help="What it is good for; repeatable."),
+]
+Roles = Annotated[
+    list[str] | None, typer.Option("--role", metavar="ROLE", help="A role; repeatable.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
@@ -126,6 +147,24 @@ def run(
         raise typer.BadParameter("Use either --reload or --workers.")
     options = ServerOptions(host=host, port=port, workers=workers, reload=reload)
     serve(find_target(application, start=Path.cwd()), options)
+
+
+@app.command(name="check")
+def check_application(
+    *,
+    is_deployment: Annotated[
+        bool, typer.Option("--deploy", help="Also what is unsafe where people depend on it.")
+    ] = False,
+    is_json: Json = False,
+    application: Application = None,
+) -> None:
+    """Show what is wrong with how the service in this folder is set up."""
+    from fastapi_baseline.cli.check import check_service
+    from fastapi_baseline.cli.run import find_target
+
+    target = find_target(application, start=Path.cwd())
+    if not check_service(target, is_deployment=is_deployment, is_json=is_json):
+        raise typer.Exit(1)
 
 
 @database.command()
@@ -224,3 +263,92 @@ def purge(
     selection = Selection(tag=tag, key=key, namespace=namespace)
     target = find_target(application, start=Path.cwd())
     purge_cache(target, selection, is_dry_run=is_dry_run, is_json=is_json)
+
+
+@auth.command()
+def token(
+    *,
+    subject: Annotated[
+        str, typer.Option("--subject", "-s", metavar="SUBJECT", help="Who it is for.")
+    ] = "developer",
+    scopes: Scopes = None,
+    roles: Roles = None,
+    minutes: Annotated[
+        int, typer.Option("--minutes", min=1, max=24 * 60, help="How long it lasts.")
+    ] = 60,
+    application: Application = None,
+) -> None:
+    """Print an access token that the service accepts while it runs, in development."""
+    from datetime import timedelta
+
+    from fastapi_baseline.cli.auth import print_token
+    from fastapi_baseline.cli.grants import Grant
+    from fastapi_baseline.cli.run import find_target
+
+    grant = Grant(
+        subject=subject,
+        scopes=scopes or (),
+        roles=roles or (),
+        lifetime=timedelta(minutes=minutes),
+    )
+    print_token(find_target(application, start=Path.cwd()), grant)
+
+
+@api_key.command()
+def issue(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for.")],
+    *,
+    owner: Annotated[
+        str, typer.Option("--owner", metavar="SUBJECT", help="Who its requests are of.")
+    ],
+    scopes: Scopes = None,
+    roles: Roles = None,
+    days: Annotated[
+        int | None,
+        typer.Option("--days", min=1, show_default=False, help="How long it lasts; else for ever."),
+    ] = None,
+    application: Application = None,
+) -> None:
+    """Make a key, and show it this once."""
+    from datetime import timedelta
+
+    from fastapi_baseline.cli.api_keys import issue_api_key
+    from fastapi_baseline.cli.grants import Grant
+    from fastapi_baseline.cli.run import find_target
+
+    lifetime = None if days is None else timedelta(days=days)
+    grant = Grant(subject=owner, scopes=scopes or (), roles=roles or (), lifetime=lifetime)
+    issue_api_key(find_target(application, start=Path.cwd()), name, grant)
+
+
+@api_key.command("list")
+def list_keys(
+    *,
+    owner: Annotated[
+        str | None, typer.Option("--owner", metavar="SUBJECT", help="Those of one owner.")
+    ] = None,
+    is_all: Annotated[
+        bool, typer.Option("--all", help="Also those that are over or revoked.")
+    ] = False,
+    is_json: Json = False,
+    application: Application = None,
+) -> None:
+    """Show keys, without what proves them."""
+    from fastapi_baseline.cli.api_keys import list_api_keys
+    from fastapi_baseline.cli.run import find_target
+
+    target = find_target(application, start=Path.cwd())
+    list_api_keys(target, subject=owner, is_all=is_all, is_json=is_json)
+
+
+@api_key.command()
+def revoke(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="The second part of the key.")],
+    *,
+    application: Application = None,
+) -> None:
+    """End a key."""
+    from fastapi_baseline.cli.api_keys import revoke_api_key
+    from fastapi_baseline.cli.run import find_target
+
+    revoke_api_key(find_target(application, start=Path.cwd()), identifier)

@@ -1,6 +1,8 @@
 """What the command says: in colour on a terminal, plainly anywhere else and with `NO_COLOR`."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from fastapi_baseline._extras import optional
 
@@ -38,6 +40,17 @@ def print_steps(steps: Sequence[tuple[str, str]]) -> None:
         shown = f"  {purpose}" if purpose else ""
         padded = command.ljust(width) if purpose else command
         _print(Text.assemble("  ", (padded, "cyan"), (shown, "dim")))
+
+
+@contextmanager
+def without_log() -> Generator[None]:
+    """Keep the log of the application off standard output, which is for what was asked for."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _print(text: Text, *, is_error: bool = False) -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,6 +59,27 @@ def enter_service_with_database(start: Path) -> Path:
     if not (root / "alembic").is_dir():
         raise ConfigurationError(f"The service in {root} has no database: there is no alembic/.")
     return root
+
+
+def read_accepted_findings(root: Path) -> Mapping[str, str]:
+    """Return what `baseline check` may find in the service of a folder, each with the reason.
+
+    That is the table `[tool.baseline.accepted-findings]` of its pyproject.toml.
+
+    Raises:
+        ConfigurationError: If one of them has no reason.
+    """
+    tools: dict[str, Any] = _tools(root)["baseline"]
+    accepted: dict[str, str] = {}
+    for name, reason in tools.get("accepted-findings", {}).items():
+        if not isinstance(reason, str) or not reason.strip():
+            message = (
+                f"pyproject.toml accepts {name} without a reason: in "
+                f'[tool.baseline.accepted-findings], {name} = "…"'
+            )
+            raise ConfigurationError(message)
+        accepted[name] = reason
+    return accepted
 
 
 def make_importable(folder: Path) -> Path:

@@ -128,6 +128,20 @@ def find_settings(target: Target) -> Settings | None:
     return settings if isinstance(settings, Settings) else None
 
 
+def get_settings(target: Target) -> Settings:
+    """Work in the folder of an application, and return the settings that it was built from.
+
+    Raises:
+        ConfigurationError: If it was not built by this library.
+    """
+    enter(target)
+    settings = find_settings(target)
+    if settings is None:
+        message = f"{target.app!r} has no settings of this library: it has not called create_app()."
+        raise ConfigurationError(message)
+    return settings
+
+
 def _check(target: Target) -> None:
     module, _, attribute = target.app.partition(":")
     try:

@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
+from fastapi_baseline.access import public
 from fastapi_baseline.documentation.assets import DISTRIBUTION, Assets, find_assets, media_type_of
 from fastapi_baseline.documentation.pages import Page
 from fastapi_baseline.errors import NotFoundError
@@ -26,6 +27,7 @@ _METHODS = frozenset({"GET", "HEAD"})
 Respond = Callable[[Request], Awaitable[Response]]
 
 
+@public
 class PageRoute(BaseRoute):
     """Pages at fixed paths, found by one look into a table.
 

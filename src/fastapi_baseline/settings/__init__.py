@@ -5,6 +5,16 @@ is handed values. Nested settings are written with two underscores (`DATABASE__P
 names that the ecosystem knows stay plain (`DATABASE_URL`, `CORS_ORIGINS`, `ENVIRONMENT`).
 """
 
+from fastapi_baseline.settings.auth import (
+    ApiKeySettings,
+    AuthSettings,
+    IssuerSettings,
+    MailSettings,
+    SessionSettings,
+    TokenPreset,
+    TokenSettings,
+    UserSettings,
+)
 from fastapi_baseline.settings.backends import CacheSettings, RateLimitSettings, RedisSettings
 from fastapi_baseline.settings.database import DatabaseSettings
 from fastapi_baseline.settings.http import (
@@ -36,6 +46,8 @@ from fastapi_baseline.settings.values import (
 )
 
 __all__ = [
+    "ApiKeySettings",
+    "AuthSettings",
     "BuildSettings",
     "CacheSettings",
     "CompressionSettings",
@@ -47,8 +59,10 @@ __all__ = [
     "Environment",
     "HealthSettings",
     "IdempotencySettings",
+    "IssuerSettings",
     "LogLevel",
     "LogSettings",
+    "MailSettings",
     "ManagementSettings",
     "MetricsSettings",
     "RateLimitSettings",
@@ -57,8 +71,12 @@ __all__ = [
     "RequestSettings",
     "Section",
     "SecurityHeadersSettings",
+    "SessionSettings",
     "Settings",
     "ShutdownSettings",
     "TextList",
+    "TokenPreset",
+    "TokenSettings",
     "TracingSettings",
+    "UserSettings",
 ]

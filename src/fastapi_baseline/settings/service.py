@@ -1,5 +1,6 @@
 """The settings of a service: how they are read, what follows from them, and what is refused."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Self
 
@@ -7,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from fastapi_baseline.errors import ConfigurationError
+from fastapi_baseline.inspection import Finding
 from fastapi_baseline.settings.tree import SettingsTree
 
 
@@ -46,28 +48,44 @@ class Settings(SettingsTree):
             ConfigurationError: If a default for development is used in a deployed environment, or
                 credentials are allowed for every origin.
         """
+        for contradiction in self.find_contradictions():
+            raise ConfigurationError(contradiction.message)
+
+    def find_contradictions(self) -> Iterator[Finding]:
+        """Give each of these combinations that there is."""
         if (
             self.is_deployed
             and self.database_url is not None
             and "database_url" not in self.model_fields_set
         ):
-            message = (
-                f"DATABASE_URL is not set. The default database is for development, and "
-                f"ENVIRONMENT is {self.environment!r}."
+            yield Finding(
+                id="default_database",
+                what=(
+                    f"DATABASE_URL is not set. The default database is for development, and "
+                    f"ENVIRONMENT is {self.environment!r}."
+                ),
+                remedy="Set it.",
             )
-            raise ConfigurationError(message)
         if self.requests.timeout and self.idempotency.lock_timeout <= self.requests.timeout:
-            message = (
-                "IDEMPOTENCY__LOCK_TIMEOUT must be longer than REQUESTS__TIMEOUT: a request that "
-                "is still running would be carried out a second time."
+            yield Finding(
+                id="idempotency_lock_too_short",
+                what=(
+                    "IDEMPOTENCY__LOCK_TIMEOUT must be longer than REQUESTS__TIMEOUT: a request "
+                    "that is still running would be carried out a second time."
+                ),
+                remedy="Set it to more.",
             )
-            raise ConfigurationError(message)
-        if self.cors.allow_credentials and "*" in self.cors_origins:
-            message = (
-                "CORS_ORIGINS contains '*' and CORS__ALLOW_CREDENTIALS is true: every site could "
-                "act for its visitors. Name the origins."
-            )
-            raise ConfigurationError(message)
+        # `null` is the origin of a frame with `sandbox`, which every site can have.
+        for origin in {"*", "null"}.intersection(self.cors_origins):
+            if self.cors.allow_credentials:
+                yield Finding(
+                    id="cors_any_origin_with_credentials",
+                    what=(
+                        f"CORS_ORIGINS contains {origin!r} and CORS__ALLOW_CREDENTIALS is true: "
+                        "every site could act for its visitors."
+                    ),
+                    remedy="Name the origins.",
+                )
 
     @classmethod
     def load(cls) -> Self:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fastapi_baseline.settings.auth import AuthSettings, MailSettings
 from fastapi_baseline.settings.backends import CacheSettings, RateLimitSettings, RedisSettings
 from fastapi_baseline.settings.database import DatabaseSettings
 from fastapi_baseline.settings.http import (
@@ -36,6 +37,8 @@ class SettingsTree(BaseSettings):
         env_file_encoding="utf-8",
         env_ignore_empty=True,
         env_nested_delimiter="__",
+        # One variable of a section leaves the others as the service has set them.
+        nested_model_default_partial_update=True,
         env_parse_none_str="none",
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
@@ -85,6 +88,10 @@ class SettingsTree(BaseSettings):
     """How often callers may ask."""
     cache: CacheSettings = CacheSettings()
     """What is kept of responses and values."""
+    auth: AuthSettings = AuthSettings()
+    """Who may use the service."""
+    mail: MailSettings = MailSettings()
+    """How it sends e-mail."""
     security_headers: SecurityHeadersSettings = SecurityHeadersSettings()
     """Response headers that tell browsers to be careful."""
     log: LogSettings = LogSettings()

@@ -43,7 +43,10 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 """A length of time: seconds (`1.5`) or ISO 8601 (`PT1.5S`)."""
 
 
-TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+split_list = BeforeValidator(_split)
+"""How a list is read that is written as JSON or with commas; its type needs `NoDecode`, too."""
+
+TextList = Annotated[tuple[str, ...], NoDecode, split_list]
 """Texts, separated by commas or as JSON."""
 
 

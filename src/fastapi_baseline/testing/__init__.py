@@ -17,7 +17,15 @@ if TYPE_CHECKING:
         apply_migrations,
         create_tables,
     )
+    from fastapi_baseline.testing.issuer import OMIT, TokenIssuer
+    from fastapi_baseline.testing.open_operations import find_open_operations
     from fastapi_baseline.testing.postgres import PostgresServer, postgres_server
+    from fastapi_baseline.testing.principals import (
+        acting_as,
+        as_principal,
+        as_service,
+        as_user,
+    )
     from fastapi_baseline.testing.queries import max_queries
     from fastapi_baseline.testing.redis import (
         RedisProcess,
@@ -33,8 +41,15 @@ if TYPE_CHECKING:
         server_process,
         uvicorn_server,
     )
+    from fastapi_baseline.testing.signing_keys import (
+        SigningKey,
+        make_signing_key,
+        make_symmetric_key,
+        sign_token,
+    )
 
 __all__ = [
+    "OMIT",
     "FaultProxy",
     "LifespanFailedError",
     "Make",
@@ -45,21 +60,32 @@ __all__ = [
     "RedisServer",
     "ServerFailedError",
     "ServerProcess",
+    "SigningKey",
+    "TokenIssuer",
+    "acting_as",
     "apply_migrations",
+    "as_principal",
+    "as_service",
+    "as_user",
     "create_schema",
     "create_tables",
     "fault_proxy",
+    "find_open_operations",
     "free_port",
+    "make_signing_key",
+    "make_symmetric_key",
     "max_queries",
     "postgres_server",
     "redis_process",
     "redis_server",
     "running",
     "server_process",
+    "sign_token",
     "uvicorn_server",
 ]
 
 _HOMES = {
+    "OMIT": "issuer",
     "FaultProxy": "redis_faults",
     "LifespanFailedError": "client",
     "Make": "database",
@@ -70,17 +96,27 @@ _HOMES = {
     "RedisServer": "redis",
     "ServerFailedError": "server",
     "ServerProcess": "server",
+    "SigningKey": "signing_keys",
+    "TokenIssuer": "issuer",
+    "acting_as": "principals",
     "apply_migrations": "database",
+    "as_principal": "principals",
+    "as_service": "principals",
+    "as_user": "principals",
     "create_schema": "client",
     "create_tables": "database",
     "fault_proxy": "redis_faults",
+    "find_open_operations": "open_operations",
     "free_port": "server",
+    "make_signing_key": "signing_keys",
+    "make_symmetric_key": "signing_keys",
     "max_queries": "queries",
     "postgres_server": "postgres",
     "redis_process": "redis",
     "redis_server": "redis",
     "running": "client",
     "server_process": "server",
+    "sign_token": "signing_keys",
     "uvicorn_server": "server",
 }
 

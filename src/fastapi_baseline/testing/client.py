@@ -36,6 +36,7 @@ async def running(
     """
     lifespan = _Lifespan(app)
     await lifespan.start()
+    _RUNNING.setdefault(id(app), []).append(lifespan)
     try:
         transport = ASGITransport(
             app=lifespan.with_state, raise_app_exceptions=raise_app_exceptions
@@ -43,7 +44,27 @@ async def running(
         async with AsyncClient(transport=transport, base_url=base_url) as client:
             yield client
     finally:
+        _forget(app, lifespan)
         await lifespan.stop()
+
+
+@asynccontextmanager
+async def client_of(
+    app: ASGIApp, *, base_url: str = "http://testserver"
+) -> AsyncGenerator[AsyncClient]:
+    """Give one more client for an application that is in `running`; any other is started for it.
+
+    Raises:
+        LifespanFailedError: If the application has to be started, and fails.
+    """
+    lifespans = _RUNNING.get(id(app))
+    if lifespans is None:
+        async with running(app, base_url=base_url) as client:
+            yield client
+        return
+    transport = ASGITransport(app=lifespans[-1].with_state, raise_app_exceptions=False)
+    async with AsyncClient(transport=transport, base_url=base_url) as client:
+        yield client
 
 
 async def create_schema(app: FastAPI) -> None:
@@ -113,3 +134,14 @@ class _Lifespan:
             await asyncio.wait({self._task}, timeout=_FINISH.total_seconds())
             self._task.cancel()
             await asyncio.wait({self._task})
+
+
+_RUNNING: dict[int, list[_Lifespan]] = {}
+"""The lifespans of the applications that are running, by the identity of the application."""
+
+
+def _forget(app: ASGIApp, lifespan: _Lifespan) -> None:
+    lifespans = _RUNNING[id(app)]
+    lifespans.remove(lifespan)
+    if not lifespans:
+        del _RUNNING[id(app)]

@@ -1,0 +1,172 @@
+"""Who may use an application: the ways to say who one is that its settings name."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+from fastapi_baseline.app.parts import Parts
+from fastapi_baseline.auth.authentication import Authentication, Authenticator
+from fastapi_baseline.auth.deployment_checks import ISSUER_FINDINGS, SESSION_FINDINGS
+from fastapi_baseline.auth.route_decisions import (
+    check_authenticators,
+    check_route_decisions,
+    prepare_mounted_apps,
+)
+from fastapi_baseline.auth.security_events import LogSecurityEvents
+from fastapi_baseline.errors import ConfigurationError
+from fastapi_baseline.inspection import refusing
+from fastapi_baseline.lifecycle import StatelessLifespan
+from fastapi_baseline.settings import AuthSettings
+
+# What `AUTH__ISSUER` is set to for the issuer that a machine of a developer has by itself.
+_DEVELOPMENT = "development"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedAuth:
+    """What authentication adds to an application.
+
+    `ways` are those to say who one is, in the order in which they are offered. `inner_lifespans` are entered when all routes are there. `origins` are those of issuers, which
+    the documentation pages may ask for tokens.
+    """
+
+    ways: list[Authenticator] = field(default_factory=list[Authenticator])
+    lifespans: list[StatelessLifespan] = field(default_factory=list[StatelessLifespan])
+    inner_lifespans: list[StatelessLifespan] = field(default_factory=list[StatelessLifespan])
+    origins: list[str] = field(default_factory=list[str])
+
+
+def open_auth(app: FastAPI, parts: Parts) -> OpenedAuth:
+    """Make what the settings name, for an application whose backends are open.
+
+    Nothing connects yet: an issuer that is down keeps no service from starting.
+
+    Raises:
+        ConfigurationError: If what the settings name is not safe, or needs what there is not.
+    """
+    auth = parts.settings.auth
+    meters = parts.telemetry.meter_provider
+    events = app.state.security_events = LogSecurityEvents(meters)
+    opened = OpenedAuth()
+    # Each by itself, so that whoever inspects the service hears of all.
+    if auth.all_issuers:
+        with refusing(known_as=ISSUER_FINDINGS):
+            _accept_tokens(app, parts, opened)
+    if auth.api_keys.enabled:
+        with refusing():
+            _accept_api_keys(app, parts, opened)
+    if auth.sessions.enabled:
+        with refusing(known_as=SESSION_FINDINGS):
+            _accept_sessions(app, parts, opened)
+    app.state.authentication = Authentication(opened.ways, clock=parts.clock, events=events)
+    opened.inner_lifespans.append(_check_routes(parts))
+    return opened
+
+
+def _accept_tokens(app: FastAPI, parts: Parts, opened: OpenedAuth) -> None:
+    # Only a service that verifies tokens pays for what does so.
+    from fastapi_baseline.auth.tokens import (  # noqa: PLC0415
+        make_bearer_tokens,
+        make_protected_resource_router,
+    )
+
+    settings, auth = parts.settings, parts.settings.auth
+    sources: dict[str, Any] = {}
+    if auth.issuer == _DEVELOPMENT:
+        auth = _trust_this_machine(parts, opened, sources)
+    tokens = make_bearer_tokens(
+        auth,
+        clock=parts.clock,
+        meter_provider=parts.telemetry.meter_provider,
+        events=app.state.security_events,
+        key_sources=sources,
+    )
+    opened.ways.append(tokens)
+    opened.lifespans.append(tokens.lifespan)
+    issuers = [one.issuer for one in auth.all_issuers]
+    opened.origins.extend(dict.fromkeys(_origin_of(one) for one in issuers if one not in sources))
+    if auth.resource is not None:
+        app.include_router(
+            make_protected_resource_router(
+                resource=auth.resource, issuers=issuers, name=settings.service_name
+            )
+        )
+
+
+def _trust_this_machine(parts: Parts, opened: OpenedAuth, sources: dict[str, Any]) -> AuthSettings:
+    # Likewise, in development.
+    from fastapi_baseline.auth.tokens.development import (  # noqa: PLC0415
+        ISSUER,
+        DevelopmentIssuer,
+        resolve_development_issuer,
+    )
+
+    settings = parts.settings
+    resolved = resolve_development_issuer(settings.auth, environment=settings.environment)
+    development = DevelopmentIssuer(settings.service_name, clock=parts.clock)
+    sources[ISSUER] = development
+    if settings.environment == "development":
+        # A test makes its own principals; the issuer has no key there, and refuses all tokens.
+        opened.lifespans.append(development.lifespan)
+    return resolved
+
+
+def _accept_api_keys(app: FastAPI, parts: Parts, opened: OpenedAuth) -> None:
+    if not hasattr(app.state, "database"):
+        raise ConfigurationError("API keys are kept in a database: set DATABASE_URL.")
+    # Likewise.
+    from fastapi_baseline.auth.api_keys import ApiKeyAuthenticator, ApiKeys  # noqa: PLC0415
+
+    settings, events = parts.settings.auth.api_keys, app.state.security_events
+    keys = ApiKeys(app.state.database, settings=settings, clock=parts.clock, events=events)
+    app.state.api_keys = keys
+    opened.ways.append(ApiKeyAuthenticator(keys, settings=settings, events=events))
+    opened.lifespans.append(keys.lifespan)
+
+
+def _accept_sessions(app: FastAPI, parts: Parts, opened: OpenedAuth) -> None:
+    # Likewise.
+    from fastapi_baseline.auth.sessions import (  # noqa: PLC0415
+        SessionAuthenticator,
+        make_sessions,
+    )
+
+    sessions = app.state.sessions = make_sessions(
+        parts.settings.auth.sessions,
+        database=getattr(app.state, "database", None),
+        redis=getattr(app.state, "redis", None),
+        namespace=parts.settings.service_name,
+        clock=parts.clock,
+        events=app.state.security_events,
+    )
+    opened.ways.append(SessionAuthenticator(sessions))
+
+
+def _check_routes(parts: Parts) -> StatelessLifespan:
+    settings = parts.settings
+    refuse = settings.auth.refuse_undecided
+    refuse = settings.is_deployed if refuse is None else refuse
+    # A test makes many applications, and warnings of each would hide what it is about.
+    is_looked_at = refuse or settings.environment != "test"
+
+    @asynccontextmanager
+    async def check_routes(app: Any) -> AsyncGenerator[None]:
+        prepare_mounted_apps(app)
+        if is_looked_at:
+            with refusing():
+                check_authenticators(app, refuse=refuse)
+            if settings.auth.is_enabled:
+                with refusing():
+                    check_route_decisions(app, refuse=refuse)
+        yield
+
+    return check_routes
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
