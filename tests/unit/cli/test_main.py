@@ -18,7 +18,15 @@ def test_shows_its_version(call: Call, capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["-h"], ["new", "-h"], ["run", "-h"], ["db", "-h"], ["cache", "-h"]],
+    [
+        ["--help"],
+        ["-h"],
+        ["new", "-h"],
+        ["run", "-h"],
+        ["db", "-h"],
+        ["cache", "-h"],
+        ["check", "-h"],
+    ],
     ids=" ".join,
 )
 def test_shows_help(arguments: list[str], call: Call, capsys: pytest.CaptureFixture[str]) -> None:
