@@ -29,13 +29,13 @@ def serving(
         yield client, server
 
 
-def readme_code() -> tuple[str, str, str]:
-    """Return what the README shows: a service, a limited and cached route, and the data layer."""
+def readme_code() -> tuple[str, str, str, str]:
+    """Return what the README shows: a service, guarded and limited routes, and the data layer."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    service, route, data_layer = re.findall(
+    service, guarded, limited, data_layer = re.findall(
         r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE
     )
-    return service, route, data_layer
+    return service, guarded, limited, data_layer
 
 
 def readme_service() -> str:
@@ -65,7 +65,10 @@ def test_the_service_in_the_readme_does_what_it_says(tmp_path: Path) -> None:
     assert listed.json() == [{"title": "Buy milk"}]
 
 
-@pytest.mark.parametrize(("place", "snippet"), [(1, "limited_and_cached.py"), (2, "data_layer.py")])
+@pytest.mark.parametrize(
+    ("place", "snippet"),
+    [(1, "guarded_routes.py"), (2, "limited_and_cached.py"), (3, "data_layer.py")],
+)
 def test_the_readme_shows_the_snippet_that_is_run(place: int, snippet: str) -> None:
     run = (ROOT / "docs/snippets" / snippet).read_text(encoding="utf-8")
 
