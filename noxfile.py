@@ -24,8 +24,8 @@ LIBRARY = ("-e", ".[all,testing]")
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/pyproject.toml"))
 # The Pythons that are supported and that `matrix` looks for, oldest first.
 PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
-# Tests that other sessions run: they need a wheel of the tree, and time.
-ELSEWHERE = ("--ignore=tests/docs", "--ignore=tests/template")
+# Tests that other sessions run: they need a wheel of the tree, or Node, and time.
+ELSEWHERE = ("--ignore=tests/docs", "--ignore=tests/peers", "--ignore=tests/template")
 # What takes too long for every day.
 THOROUGHLY = ("--hypothesis-profile=thorough", "--fuzz-requests=20000")
 # nox points uv to the environment of the session; services that a session makes have their own.
@@ -154,10 +154,12 @@ def examples(session: nox.Session) -> None:
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """Compare examples with the programs that they replace; needs Node and npm."""
+    """Try the library with servers that others have written, and examples; needs Node and npm."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             session.error(f"{program} is not on PATH. On Debian: apt-get install nodejs npm")
+    session.install(*LIBRARY, *_groups("test"))
+    session.run("pytest", "tests/peers", *session.posargs)
     for example in EXAMPLES:
         if not (example / "tests/peer").is_dir():
             continue
@@ -243,7 +245,7 @@ def defects(session: nox.Session) -> None:
 
     Name environments of theirs to run only what is probed there: `nox -s defects -- http`.
     """
-    names = session.posargs or ("current", "older", "http", "limits", "cache")
+    names = session.posargs or ("current", "older", "http", "limits", "cache", "auth")
     environments = [f"{name}={_peers_environment(session, name)}" for name in names]
     session.run("python", "-m", "benchmarks._probing", *environments)
 

@@ -52,9 +52,9 @@ class LoopGaps:
 def freeze_under_load(running: Server, redis: RedisProcess, effort: Effort) -> dict[str, float]:
     """Return what requests and the event loop of a service wait for, before and while it is frozen."""
     send(running, effort, seconds=effort.warm_up)
-    _ask_gap(running)
+    ask_gap(running)
     normal = send(running, effort)
-    normal_gap = _ask_gap(running)
+    normal_gap = ask_gap(running)
     say("Redis is frozen")
     with ThreadPoolExecutor(1) as threads:
         sending = threads.submit(send, running, effort)
@@ -64,7 +64,7 @@ def freeze_under_load(running: Server, redis: RedisProcess, effort: Effort) -> d
             frozen = sending.result()
         finally:
             redis.thaw()
-    frozen_gap = _ask_gap(running)
+    frozen_gap = ask_gap(running)
     return {
         "normal p99, ms": round(normal.p99_ms, 3),
         "p99 while Redis is frozen, ms": round(frozen.p99_ms, 3),
@@ -81,7 +81,8 @@ FROZEN_AIMS = {
 }
 
 
-def _ask_gap(running: Server) -> float:
+def ask_gap(running: Server) -> float:
+    """Return the longest gap since the last time that it was asked for, in milliseconds."""
     with urllib.request.urlopen(f"{running.address}{_PATH}") as answer:  # noqa: S310 - of this machine
         found: Any = json.loads(answer.read())
         return float(found)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import _cache_defects, _defects, _http_defects, _limits_defects
+from benchmarks import _auth_defects, _cache_defects, _defects, _http_defects, _limits_defects
 from benchmarks._defects import Line, Outcome
 
 FOLDER = Path(__file__).parent / "peers"
@@ -71,6 +71,14 @@ CONTRACTS: Sequence[Contract] = (
         file="cache-defects",
         environments=("cache",),
     ),
+    Contract(
+        lines=_auth_defects.LINES,
+        title="What peers do on the lines of the contract of authentication",
+        how="as their documentation sets them up",
+        beside=("fastapi", "joserfc"),
+        file="auth-defects",
+        environments=("auth",),
+    ),
 )
 
 
@@ -123,6 +131,7 @@ def render(contract: Contract, outcomes: Sequence[Outcome]) -> str:
     """Return the table of what was seen, in Markdown."""
     names = {
         "fastapi": "FastAPI",
+        "joserfc": "joserfc",
         "redis": "redis-py",
         "sqlalchemy": "SQLAlchemy",
         "starlette": "Starlette",

@@ -5,7 +5,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,8 @@ class Contender:
     target: str = TARGET
     redis: RedisProcess | None = None
     """What it should ask for each request."""
+    sends: Callable[[Server], Mapping[str, str]] = lambda _server: HEADERS
+    """Return the headers that it is asked with."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """What its answer to a second request has, by name in lower case, as a part of the value."""
 
@@ -110,10 +112,11 @@ def take_turns(contenders: Sequence[Contender], effort: Effort) -> Measured:
 def _measure(one: Contender, load: Load, effort: Effort) -> float:
     """Add a burst, and return which share of its requests Redis was asked for."""
     with one.server() as running:
-        _check(one, running)
-        send(running, effort, seconds=effort.warm_up, target=one.target)
+        headers = one.sends(running)
+        _check(one, running, headers)
+        send(running, effort, seconds=effort.warm_up, target=one.target, headers=headers)
         used, calls = running.cpu_seconds(), _calls(one.redis)
-        measured = send(running, effort, target=one.target)
+        measured = send(running, effort, target=one.target, headers=headers)
         load.bursts.append(measured)
         load.cpu_us.append((running.cpu_seconds() - used) / measured.requests * 1e6)
         return (_calls(one.redis) - calls) / measured.requests
@@ -124,10 +127,10 @@ def _calls(redis: RedisProcess | None) -> int:
     return 0 if redis is None else max(redis.calls().values(), default=0)
 
 
-def _check(one: Contender, running: Server) -> None:
+def _check(one: Contender, running: Server, headers: Mapping[str, str]) -> None:
     """Refuse to compare with what does not do the work."""
-    get(f"{running.address}{one.target}")
-    answered = get(f"{running.address}{one.target}")
+    get(f"{running.address}{one.target}", headers=headers)
+    answered = get(f"{running.address}{one.target}", headers=headers)
     for name, part in one.headers.items():
         if part not in answered.get(name, ""):
             raise LoadError(f"{one.name} answers with {name}: {answered.get(name)}, not {part}")
@@ -141,7 +144,12 @@ def cost_in_process(apps: Mapping[str, ASGIApp], *, query: str, blocks: int) -> 
 
 
 def send(
-    running: Server, effort: Effort, *, target: str = TARGET, seconds: float | None = None
+    running: Server,
+    effort: Effort,
+    *,
+    target: str = TARGET,
+    seconds: float | None = None,
+    headers: Mapping[str, str] = HEADERS,
 ) -> Burst:
     """Return what the load has seen of a server."""
     _, there = cores()
@@ -150,7 +158,7 @@ def send(
         seconds=seconds or effort.seconds,
         connections=effort.connections,
         core=there,
-        headers=HEADERS,
+        headers=headers,
     )
 
 
@@ -165,6 +173,8 @@ class Findings:
     """Which contender's throughput is divided by which one's, by the name of the ratio."""
     figures: Mapping[str, float] = field(default_factory=dict[str, float])
     """What was measured otherwise; a name that is one of a ratio's stands beside the ratios."""
+    also_ratios: Collection[str] = ()
+    """Which other figures stand there."""
     least: Mapping[str, float] = field(default_factory=dict[str, float])
     most: Mapping[str, float] = field(default_factory=dict[str, float])
     is_quick: bool = False
@@ -176,7 +186,13 @@ class Findings:
             for name, (one, other) in self.compared.items()
             if {one, other} <= self.loads.keys()
         }
-        return {**found, **{name: self.figures[name] for name in self.figures if "_over_" in name}}
+        return {
+            **found,
+            **{name: self.figures[name] for name in self.figures if self._is_ratio(name)},
+        }
+
+    def _is_ratio(self, name: str) -> bool:
+        return "_over_" in name or name in self.also_ratios
 
     def cpu_ratios(self) -> dict[str, float]:
         """Return how what a request takes of the processor compares, in the sense of `ratios`.
@@ -219,7 +235,7 @@ class Findings:
             },
             "cpu_ratios": self.cpu_ratios(),
             "figures": {
-                name: value for name, value in self.figures.items() if "_over_" not in name
+                name: value for name, value in self.figures.items() if not self._is_ratio(name)
             },
             "aims": {aim.name: aim.is_met for aim in self.aims()},
         }

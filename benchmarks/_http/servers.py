@@ -58,8 +58,17 @@ def server(
 
 
 @contextmanager
-def running(module: str, name: str, *options: str, core: int) -> Generator[Server]:
+def running(
+    module: str,
+    name: str,
+    *options: str,
+    core: int,
+    ready: str = TARGET,
+    headers: Mapping[str, str] = HEADERS,
+) -> Generator[Server]:
     """Run a contender of a module that serves several on a core until the end of the block.
+
+    It runs as soon as `ready` is answered with success.
 
     Raises:
         LoadError: If it does not answer, or not as every contender should.
@@ -71,7 +80,7 @@ def running(module: str, name: str, *options: str, core: int) -> Generator[Serve
         process = subprocess.Popen(command, env=_environment(), stdout=output)
         try:
             address = f"http://127.0.0.1:{port}"
-            _wait(process, address)
+            _wait(process, f"{address}{ready}", headers)
             yield Server(address=address, process=process.pid, written=Path(folder, "output"))
         finally:
             process.kill()
@@ -86,16 +95,16 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "OTEL_BSP_SCHEDULE_DELAY": "1000"}  # noqa: TID251 - a child's
 
 
-def _wait(process: subprocess.Popen[bytes], address: str) -> None:
+def _wait(process: subprocess.Popen[bytes], url: str, headers: Mapping[str, str]) -> None:
     ends = time.monotonic() + _STARTS_WITHIN
     while time.monotonic() < ends and process.poll() is None:
         try:
-            get(f"{address}{TARGET}")
+            get(url, headers=headers)
         except OSError:
             time.sleep(0.05)
         else:
             return
-    raise LoadError(f"{address} does not answer: the server has failed, or takes too long")
+    raise LoadError(f"{url} is not answered: the server has failed, or takes too long")
 
 
 def get(url: str, *, headers: Mapping[str, str] = HEADERS) -> Mapping[str, str]:

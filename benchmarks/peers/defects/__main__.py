@@ -46,13 +46,24 @@ _MODULES = {
         "cache_defects.backends",
         "cache_defects.layers",
     ),
+    "auth": (
+        "auth_defects.signatures",
+        "auth_defects.claims",
+        "auth_defects.textbook_tokens",
+        "auth_defects.users_tokens",
+        "auth_defects.cookies",
+        "auth_defects.accounts",
+    ),
 }
 # What the outcome of a probe may depend on, beside the peer itself.
 _BESIDE = {
     "http": ("fastapi", "starlette"),
     "limits": ("fastapi", "redis"),
     "cache": ("fastapi", "redis"),
+    "auth": ("fastapi", "joserfc"),
 }
+# Peers that are no distribution themselves, and whose release they come with.
+_PART_OF = {"FastAPI's tutorial": "fastapi"}
 _DATABASE = ("fastapi", "sqlalchemy")
 
 
@@ -86,7 +97,7 @@ def _run(probes: Sequence[Probe]) -> list[Outcome]:
 
 def _versions(probe: Probe) -> dict[str, str]:
     beside = _BESIDE.get(probe.environment, _DATABASE)
-    found = {name: version(name) for name in (probe.peer, *beside)}
+    found = {name: version(_PART_OF.get(name, name)) for name in (probe.peer, *beside)}
     found["Python"] = platform.python_version()
     if beside is _DATABASE:
         found["SQLite"] = sqlite3.sqlite_version

@@ -1,0 +1,1 @@
+"""Probes of what others do against attacks on tokens, users and sessions."""
