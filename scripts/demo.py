@@ -21,6 +21,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from demo_backends import show_cache, show_limit, show_outage, show_purge
+from demo_callers import show_callers
 from demo_operations import (
     DRAIN_SECONDS,
     show_end,
@@ -40,8 +41,17 @@ STOP_SECONDS = 30.0
 TAIL_LINES = 20
 # What the caller's shell may set for another service, and this one would read.
 FOREIGN = (
-    *("BUILD__", "CACHE__", "COMPRESSION__", "CONDITIONAL_REQUESTS__", "CORS", "DATABASE"),
-    *("FORWARDED_", "HEALTH__", "IDEMPOTENCY__", "LOG__", "MANAGEMENT__", "METRICS__", "OTEL_"),
+    *(
+        "AUTH__",
+        "BUILD__",
+        "CACHE__",
+        "COMPRESSION__",
+        "CONDITIONAL_REQUESTS__",
+        "CORS",
+        "DATABASE",
+    ),
+    *("FORWARDED_", "HEALTH__", "IDEMPOTENCY__", "LOG__", "MAIL__", "MANAGEMENT__", "METRICS__"),
+    "OTEL_",
     *("PROMETHEUS_", "RATE_LIMITS__", "REDIS_", "REQUESTS__", "SECURITY_HEADERS", "SHUTDOWN__"),
     *("TRACING__", "TRUSTED_"),
 )
@@ -93,8 +103,10 @@ def _show(screen: Screen, scratch: Path, log: Path) -> None:
     with (
         receiving_traces() as traces,
         redis_process() as redis,
-        _running(screen, folder, log, traces=traces, redis=redis) as service,
+        _running(screen, folder, log, traces=traces, redis=redis) as started_service,
     ):
+        screen.title("Who may use it")
+        service = show_callers(screen, started_service, partial(_ask_baseline, folder, redis))
         screen.title("What it answers")
         _show_health(screen, service)
         _show_items(screen, service)

@@ -198,7 +198,7 @@ def _ask_until(service: Service, until: float) -> Load:
     try:
         while time.monotonic() < until:
             started = time.monotonic()
-            connection.request("GET", CACHED)
+            connection.request("GET", CACHED, headers={"Authorization": f"Bearer {service.token}"})
             response = connection.getresponse()
             response.read()
             load.seconds.append(time.monotonic() - started)

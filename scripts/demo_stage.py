@@ -68,11 +68,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """The service while it runs."""
+    """The service while it runs; `token` says who asks it, unless a request says otherwise."""
 
     process: "subprocess.Popen[bytes]"
     address: str
     log: Path
+    token: str | None = None
 
     def ask(
         self,
@@ -82,12 +83,17 @@ class Service:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send a request, past any proxy; an error is an answer too."""
+        """Send a request, past any proxy; an error is an answer too.
+
+        Nobody is asking if its `Authorization` is empty.
+        """
+        own = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        sent = {"Content-Type": "application/json", **own, **(headers or {})}
         request = urllib.request.Request(  # noqa: S310 -- the address is our own
             self.address + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", **(headers or {})},
+            headers={name: value for name, value in sent.items() if value},
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
@@ -149,7 +155,8 @@ def exchange(
     """
     method, path = request
     answer = service.ask(method, path, body=body, headers=headers)
-    sent = "".join(f" {name}: {value}" for name, value in (headers or {}).items())
+    shown = {name: _brief(value, width=40) for name, value in (headers or {}).items() if value}
+    sent = "".join(f" {name}: {value}" for name, value in shown.items())
     sent += "" if body is None else f" {json.dumps(body)}"
     screen.detail(f"{method} {path}{sent}")
     screen.detail(f"  {answer.status} {_brief(answer.body)}")

@@ -15,7 +15,15 @@ from fastapi_baseline.cli.new import template_folder
 ROOT = Path(__file__).parents[2]
 # What a shell may set for another service.
 FOREIGN = {
-    *("DATABASE_URL", "ENVIRONMENT", "PORT", "REDIS_URL", "TEST_DATABASE_URL"),
+    *(
+        "AUTH__AUDIENCE",
+        "AUTH__ISSUER",
+        "DATABASE_URL",
+        "ENVIRONMENT",
+        "PORT",
+        "REDIS_URL",
+        "TEST_DATABASE_URL",
+    ),
     *("UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VIRTUAL_ENV"),
 }
 

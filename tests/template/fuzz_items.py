@@ -23,10 +23,11 @@ from pydantic import SecretStr, TypeAdapter
 
 from fastapi_baseline import create_app
 from fastapi_baseline.settings import LogSettings, RateLimitSettings
-from fastapi_baseline.testing import create_schema, running
+from fastapi_baseline.testing import as_user, create_schema, running
 from fastapi_baseline.testing.query_strings import QueryStrings
 
 PATH = "/items"
+SCOPES = ("items:read", "items:write")
 ITEMS = 60
 NAMES = ("Lamp", "lamp", "a%b", "a_b", "x\\y", "O'Neil")
 SEED = 5
@@ -55,7 +56,7 @@ async def main(package: str, requests: int) -> None:
             rate_limits=RateLimitSettings(enabled=False),
         )
         app = create_app(settings, configure_logging=False)
-        async with running(app) as client:
+        async with running(app), as_user(app, scopes=SCOPES) as client:
             await create_schema(app)
             items = await _fill(client)
             cursors = ["x"]

@@ -25,11 +25,15 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "a": {},
     "x" * 32: {"description": AWKWARD, "owner": '@org/team "A" \\ B'},
     "no-database": {"database": "none"},
+    "own-users": {"auth": "builtin"},
+    "only-users": {"auth": "builtin", "include_example": False, "capabilities": []},
+    "for-anybody": {"auth": "none"},
     "no-example": {"include_example": False},
     "no-capability": {"capabilities": []},
     "only-cached": {"capabilities": ["cache"]},
     "only-limited": {"capabilities": ["ratelimit"]},
     "bare": {
+        "auth": "none",
         "database": "none",
         "deploy": [],
         "ci": "none",
@@ -144,7 +148,7 @@ def test_asks_for_the_library_of_the_same_release(service: Path) -> None:
 @pytest.mark.parametrize(
     ("capability", "traces"),
     [
-        ("cache", ("[cache,", "CACHE__", "__cache_tag__", "caching", "cached")),
+        ("cache", (",cache,", "CACHE__", "__cache_tag__", "caching", "cached")),
         ("ratelimit", (",ratelimit,", "RATE_LIMITS__", "rate_limiting", "limiter")),
     ],
 )
@@ -160,6 +164,23 @@ def test_has_traces_of_a_capability_only_if_it_is_asked_for(
     )
     assert [trace for trace in traces if trace not in written] == []
     assert [trace for trace in traces if trace in missing] == []
+
+
+AUTH_TRACES = {
+    "oidc": ("AUTH__ISSUER", "RequireScopes", "auth token"),
+    "builtin": ("AUTH__USERS__", "MAIL__", "RequireRoles", "UserRecord", "/auth/sign-in"),
+}
+
+
+@pytest.mark.parametrize("auth", [*AUTH_TRACES, "none"])
+def test_has_traces_of_one_way_to_say_who_one_is(auth: str, render: Render) -> None:
+    service = render("guarded", auth=auth)
+
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files_of(service))
+    found = {way for way, traces in AUTH_TRACES.items() if all(trace in text for trace in traces)}
+    partly = {way for way, traces in AUTH_TRACES.items() if any(trace in text for trace in traces)}
+    assert found == partly == {auth} - {"none"}
+    assert ("[auth," in text, "as_user" in text) == (auth != "none", auth != "none")
 
 
 def test_puts_a_line_between_its_own_entries_and_those_of_the_user(service: Path) -> None:
@@ -187,6 +208,8 @@ def test_puts_a_line_between_its_own_entries_and_those_of_the_user(service: Path
         {"name": "fine", "description": "x" * 201},
         {"name": "fine", "owner": ""},
         {"name": "fine", "database": "mysql"},
+        {"name": "fine", "auth": "builtin", "database": "none"},
+        {"name": "fine", "auth": "magic"},
         {"name": "fine", "deploy": ["moon"]},
         {"name": "fine", "capabilities": ["telepathy"]},
     ],

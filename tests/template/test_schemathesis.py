@@ -36,13 +36,14 @@ def schemathesis(tmp_path_factory: pytest.TempPathFactory, run: Run, uv: Sequenc
 
 
 @pytest.fixture(scope="module")
-def address(
+def served(
     render_for_session: Render,
     install: Callable[[Path], None],
     run: Run,
     environment: Path,
     postgres_server: PostgresServer,
-) -> Generator[str]:
+) -> Generator[tuple[str, dict[str, str]]]:
+    """Give the address of a service, and the header of somebody who may do all."""
     service = render_for_session("described-service")
     install(service)
     baseline, port = environment / "baseline", free_port()
@@ -50,7 +51,8 @@ def address(
         url = f"postgresql://{made.partition('://')[2]}"
         variables = {
             "DATABASE_URL": url,
-            "ENVIRONMENT": "test",
+            # So that there are tokens.
+            "ENVIRONMENT": "development",
             "LOG__LEVEL": "ERROR",
             # It asks as often as it can.
             "RATE_LIMITS__ENABLED": "false",
@@ -63,7 +65,19 @@ def address(
             cwd=service,
             port=port,
         ):
-            yield f"http://127.0.0.1:{port}"
+            scopes = ("--scope", "items:read", "--scope", "items:write")
+            token = run(baseline, "auth", "token", *scopes, cwd=service, extra=variables)
+            yield f"http://127.0.0.1:{port}", {"Authorization": f"Bearer {token.strip()}"}
+
+
+@pytest.fixture(scope="module")
+def address(served: tuple[str, dict[str, str]]) -> str:
+    return served[0]
+
+
+@pytest.fixture(scope="module")
+def headers(served: tuple[str, dict[str, str]]) -> dict[str, str]:
+    return served[1]
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +97,14 @@ def responses_of(document: dict[str, Any]) -> dict[tuple[str, str, str], dict[st
 
 
 def test_does_what_its_document_says_in_every_phase_of_schemathesis(
-    schemathesis: Path, address: str, run: Run, tmp_path: Path
+    schemathesis: Path, address: str, headers: dict[str, str], run: Run, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.json"
+    said_with = [f"{name}: {value}" for name, value in headers.items()]
 
     run(
         *(schemathesis, "--config-file", CONFIGURATION, "run", f"{address}/openapi.json"),
+        *("--header", *said_with),
         *("--checks", "all", "--report-json-path", report),
         cwd=tmp_path,
         extra={"PYTHONPATH": str(CONFIGURATION.parent)},
@@ -114,20 +130,20 @@ def test_describes_every_problem_in_its_document(document: dict[str, Any]) -> No
         (method, path): {status for *operation, status in found if operation == [method, path]}
         for method, path, _ in found
     }
-    assert by_operation["get", "/items"] == {"200", "304", "400", "default"}
+    assert by_operation["get", "/items"] == {"200", "304", "400", "401", "403", "default"}
     assert by_operation["patch", "/items/{item_id}"] >= {"200", "400", "404", "409", "412", "428"}
     assert "Problem" in document["components"]["schemas"]
 
 
 def test_describes_the_headers_that_it_sends_in_its_document(
-    address: str, document: dict[str, Any]
+    address: str, headers: dict[str, str], document: dict[str, Any]
 ) -> None:
     found = responses_of(document)
     item = {"name": "Headed lamp", "quantity": 1}
 
-    added = httpx2.post(f"{address}/items", json=item, trust_env=False)
-    shown = httpx2.get(f"{address}{added.headers['location']}", trust_env=False)
-    listed = httpx2.get(f"{address}/items", trust_env=False)
+    added = httpx2.post(f"{address}/items", json=item, headers=headers, trust_env=False)
+    shown = httpx2.get(f"{address}{added.headers['location']}", headers=headers, trust_env=False)
+    listed = httpx2.get(f"{address}/items", headers=headers, trust_env=False)
 
     sent = {
         ("post", "/items", "201"): added,

@@ -19,6 +19,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "order-service": {},
     "y" * 32: {"description": 'He said "hi" \\ {{ x }}', "owner": "'A' & \"B\""},
     "b": {"include_example": False},
+    "club-service": {"auth": "builtin"},
+    "open-service": {"auth": "none"},
     "bare-service": {"database": "none", "deploy": [], "ci": "none"},
 }
 
@@ -235,6 +237,7 @@ def test_has_a_workflow_that_runs_its_checks(default_service: Path) -> None:
         "uv run ruff check",
         "uv run ruff format --check",
         "uv run pyright",
+        "uv run baseline check",
         "uv run pytest",
     ]
     assert workflow["permissions"] == {"contents": "read"}
