@@ -34,7 +34,7 @@ cache = typer.Typer(
     context_settings=_SETTINGS,
 )
 auth = typer.Typer(
-    help="Make tokens for development, and keys of programs, for the service in this folder.",
+    help="Make tokens for development, keys of programs, and users, for the service in this folder.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings=_SETTINGS,
@@ -45,7 +45,14 @@ api_key = typer.Typer(
     rich_markup_mode=None,
     context_settings=_SETTINGS,
 )
+user = typer.Typer(
+    help="Add users to the service in this folder.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings=_SETTINGS,
+)
 app.add_typer(auth, name="auth")
+auth.add_typer(user, name="user")
 auth.add_typer(api_key, name="api-key")
 app.add_typer(database, name="db")
 app.add_typer(cache, name="cache")
@@ -292,6 +299,20 @@ def token(
         lifetime=timedelta(minutes=minutes),
     )
     print_token(find_target(application, start=Path.cwd()), grant)
+
+
+@user.command()
+def invite(
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="Where the link is sent.")],
+    *,
+    roles: Roles = None,
+    application: Application = None,
+) -> None:
+    """Add a user, who gets a link to choose a password; the first may invite the others."""
+    from fastapi_baseline.cli.run import find_target
+    from fastapi_baseline.cli.users import invite_user
+
+    invite_user(find_target(application, start=Path.cwd()), email, roles=roles or ())
 
 
 @api_key.command()

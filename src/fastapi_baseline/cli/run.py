@@ -119,13 +119,18 @@ def _settings_of(target: Target, *, workers: int) -> Settings | None:
 
 def find_settings(target: Target) -> Settings | None:
     """Import an application, and return the settings that it was built from, if they are ours."""
+    state = getattr(import_application(target), "state", None)
+    settings = getattr(state, "baseline_settings", None)
+    return settings if isinstance(settings, Settings) else None
+
+
+def import_application(target: Target) -> object:
+    """Import an application, and return it; `None` if there is none by its name."""
     module, _, attribute = target.app.partition(":")
     application: object = importlib.import_module(module)
     for name in attribute.split("."):
         application = getattr(application, name, None)
-    state = getattr(application, "state", None)
-    settings = getattr(state, "baseline_settings", None)
-    return settings if isinstance(settings, Settings) else None
+    return application
 
 
 def get_settings(target: Target) -> Settings:

@@ -1,7 +1,9 @@
 """The users of one application, joined when it starts: what settings and its state say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from fastapi.routing import iter_route_contexts
 
 from fastapi_baseline.auth.security_events import LogSecurityEvents, SecurityEvents
 from fastapi_baseline.auth.sessions import Sessions
@@ -22,6 +24,31 @@ from fastapi_baseline.clock import Clock, SystemClock
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.persistence import Database
 from fastapi_baseline.settings import Settings
+
+_JOIN = "__fastapi_baseline_join_users__"
+
+Join = Callable[..., SelfService[Any]]
+"""Joins the users of an application, as its routes do when it starts."""
+
+
+def remember_join(endpoint: object, join: Join) -> None:
+    """Note on a function that answers requests how the users are joined that it is about."""
+    setattr(endpoint, _JOIN, join)
+
+
+def open_users(app: Any, **parts: Any) -> SelfService[Any]:
+    """Return the users of an application that is not started, for commands that work on them.
+
+    Letters are sent at once. `parts` take the place of those that its routes were made with.
+
+    Raises:
+        ConfigurationError: If it has no routes for users, or cannot have any.
+    """
+    for context in iter_route_contexts(app.routes):
+        join: Join | None = getattr(getattr(context, "endpoint", None), _JOIN, None)
+        if join is not None:
+            return join(app, **parts)
+    raise ConfigurationError("The service has no users of its own: no make_users_router().")
 
 
 def join_users(

@@ -9,6 +9,7 @@ sets the password of somebody else, not even for an administrator.
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypedDict, Unpack
 
@@ -20,7 +21,7 @@ from fastapi_baseline.auth.principals import Principal
 from fastapi_baseline.auth.step_up import require_recent_auth
 from fastapi_baseline.auth.users import schemas
 from fastapi_baseline.auth.users.administration_routes import make_administration_router
-from fastapi_baseline.auth.users.application import join_users
+from fastapi_baseline.auth.users.application import Join, join_users, remember_join
 from fastapi_baseline.auth.users.hashing import PasswordHasher
 from fastapi_baseline.auth.users.letters import LetterWriter
 from fastapi_baseline.auth.users.mail import MailSender
@@ -91,13 +92,14 @@ def make_users_router(
             writes.
     """
     check_registration(model, registration)
+    join: Join = partial(join_users, model=model, **parts)
     router = APIRouter(
         prefix=prefix,
         tags=list(tags),
         dependencies=[Depends(forbid_storing)],
-        lifespan=_make_lifespan(model, parts),
+        lifespan=_make_lifespan(join),
     )
-    router.include_router(_make_registration_router(registration))
+    router.include_router(_make_registration_router(registration, join))
     router.include_router(_make_reset_router())
     router.include_router(_make_sign_in_router())
     router.include_router(_make_own_router(read))
@@ -110,12 +112,10 @@ def make_users_router(
     return router
 
 
-def _make_lifespan(
-    model: type[UserT], parts: Parts[UserT]
-) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+def _make_lifespan(join: Join) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncGenerator[None]:
-        service = app.state.self_service = join_users(app, model, **parts)
+        service = app.state.self_service = join(app)
         app.state.users = service.users
         async with service.users.services.outbox.lifespan(app):
             yield
@@ -123,7 +123,7 @@ def _make_lifespan(
     return lifespan
 
 
-def _make_registration_router(registration: type[schemas.Registration]) -> APIRouter:
+def _make_registration_router(registration: type[schemas.Registration], join: Join) -> APIRouter:
     """Return what makes somebody a user."""
     router = APIRouter()
 
@@ -136,6 +136,7 @@ def _make_registration_router(registration: type[schemas.Registration]) -> APIRo
 
     # FastAPI reads it from there; a variable is no type to checkers.
     register.__annotations__["body"] = registration
+    remember_join(register, join)
     router.post(
         "/register", status_code=HTTPStatus.ACCEPTED, dependencies=[_FROM_A_PAGE, _A_LETTER]
     )(public(register))
