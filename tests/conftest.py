@@ -1,9 +1,12 @@
 """What every test may ask for; servers come from the library's own plugin."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from fastapi_baseline.testing import RedisServer, redis_process
 
 # For each change half as many as by default, and for nights, in which there is time:
 # `--hypothesis-profile=thorough --fuzz-requests=20000`.
@@ -26,3 +29,15 @@ def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'test.db'}"
     url: str = request.getfixturevalue("postgres_url")
     return url.replace("postgresql://", f"postgresql+{driver}://", 1)
+
+
+@pytest.fixture
+def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give the URL of an empty Redis: a database, or a server if the test counts its commands."""
+    if request.node.get_closest_marker("counts_commands") is not None:
+        with redis_process() as process:
+            yield process.url
+        return
+    server: RedisServer = request.getfixturevalue("redis_server")
+    with server.database() as url:
+        yield url

@@ -441,6 +441,7 @@ async def commands_of(redis: Any) -> set[str]:
     return {name.removeprefix("cmdstat_") for name in found}
 
 
+@pytest.mark.counts_commands
 async def test_c13_redis_is_never_searched_with_keys_or_told_what_a_name_says(
     redis_url: str,
 ) -> None:
@@ -672,6 +673,7 @@ async def test_c19_a_hit_is_neither_validated_nor_serialised_again(service: Serv
 
 
 @pytest.mark.parametrize("kind", ["ours", "stock code"])
+@pytest.mark.counts_commands
 async def test_c19_a_hit_takes_one_round_trip_and_no_transaction(kind: str, redis_url: str) -> None:
     router = APIRouter()
     decorate: Any = cached if kind == "ours" else stock_cache

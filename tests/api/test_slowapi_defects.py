@@ -456,6 +456,7 @@ async def test_s15_a_refusal_is_a_problem_that_names_the_violated_policies() -> 
     assert response.headers["RateLimit"] == '"1-per-minute";r=0;t=60'
 
 
+@pytest.mark.counts_commands
 async def test_s16_a_request_with_headers_takes_one_round_trip(redis_url: str) -> None:
     limiter = Limiter()
     async with (

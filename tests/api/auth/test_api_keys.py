@@ -57,7 +57,7 @@ def add_routes(app: FastAPI) -> None:
 @pytest.fixture
 def app(any_database_url: str) -> FastAPI:
     settings = Settings(environment="test", database_url=SecretStr(any_database_url), auth=AUTH)
-    app = create_app(settings)
+    app = create_app(settings, configure_logging=False)
     add_routes(app)
     return app
 
@@ -247,7 +247,7 @@ async def test_nobody_is_let_in_while_the_database_is_away() -> None:
         database_url=SecretStr("postgresql://a:b@127.0.0.1:1/nothing"),
         auth=AUTH,
     )
-    app = create_app(settings)
+    app = create_app(settings, configure_logging=False)
     add_routes(app)
 
     async with running(app) as client:
@@ -260,4 +260,4 @@ async def test_nobody_is_let_in_while_the_database_is_away() -> None:
 
 def test_keys_need_a_database() -> None:
     with pytest.raises(ConfigurationError, match="DATABASE_URL"):
-        create_app(Settings(environment="test", auth=AUTH))
+        create_app(Settings(environment="test", auth=AUTH), configure_logging=False)

@@ -154,7 +154,7 @@ def tokens(clock: ManualClock) -> Tokens:
 def app(request: pytest.FixtureRequest, tokens: Tokens, clock: ManualClock) -> FastAPI:
     settings = Settings(environment="test")
     if request.param == "created":
-        app = create_app(settings)
+        app = create_app(settings, configure_logging=False)
     else:
         app = FastAPI()
         install(app, settings)
@@ -371,7 +371,7 @@ async def mounting(tokens: Tokens, clock: ManualClock) -> AsyncGenerator[AsyncCl
     """Run an application with guards that is mounted in another, and was made without us."""
     inner = FastAPI()
     add_routes(inner)
-    app = create_app(Settings(environment="test"))
+    app = create_app(Settings(environment="test"), configure_logging=False)
     app.state.authentication = Authentication([tokens], clock=clock)
     app.mount("/inner", inner)
     prepare_mounted_apps(app)

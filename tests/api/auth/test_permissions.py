@@ -110,7 +110,10 @@ def add_routes(app: FastAPI) -> None:
 
 @pytest.fixture
 async def app(any_database_url: str) -> AsyncGenerator[FastAPI]:
-    app = create_app(Settings(environment="test", database_url=SecretStr(any_database_url)))
+    app = create_app(
+        Settings(environment="test", database_url=SecretStr(any_database_url)),
+        configure_logging=False,
+    )
     add_routes(app)
     async with running(app):
         await create_schema(app)

@@ -24,7 +24,7 @@ def make_app(kind: str) -> FastAPI:
     settings = Settings(environment="test")
     checks = [CheckRegistration(Answering())]
     if kind == "created":
-        return create_app(settings, checks=checks)
+        return create_app(settings, checks=checks, configure_logging=False)
     app = FastAPI()
     install(app, settings, checks=checks)
     return app

@@ -46,7 +46,7 @@ class Way:
 
 @pytest.fixture
 def app() -> FastAPI:
-    app = create_app(Settings(environment="test"))
+    app = create_app(Settings(environment="test"), configure_logging=False)
     app.state.authentication = Authentication(
         [
             Way(bearer=make_bearer_scheme(), openid=make_openid_connect_scheme(ISSUER)),
@@ -169,7 +169,7 @@ async def test_what_the_settings_name_is_in_the_document_and_on_the_pages() -> N
         audience=("https://api.example",),
         sessions=SessionSettings(enabled=True),
     )
-    app = create_app(Settings(environment="test", auth=auth))
+    app = create_app(Settings(environment="test", auth=auth), configure_logging=False)
 
     @app.get("/mine")
     async def show_mine(principal: CurrentPrincipal) -> str:

@@ -82,7 +82,7 @@ async def serving(
 
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
-    app = create_app(Settings(environment="test"))
+    app = create_app(Settings(environment="test"), configure_logging=False)
 
     @app.get("/me")
     async def show_me(principal: CurrentPrincipal) -> dict[str, Any]:

@@ -222,6 +222,7 @@ async def test_clears_everything_of_its_service(store: RedisCacheStore, client: 
     assert await client.keys() == [b"other"]
 
 
+@pytest.mark.counts_commands
 async def test_clears_a_hundred_thousand_keys_without_asking_for_all_at_once(
     store: RedisCacheStore, client: Any
 ) -> None:

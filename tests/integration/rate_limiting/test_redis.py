@@ -165,6 +165,7 @@ async def test_what_belongs_to_one_caller_is_in_one_slot_of_a_cluster(
     assert len({key_slot(name) for name in names}) == 1
 
 
+@pytest.mark.counts_commands
 async def test_a_decision_is_one_command(store: RedisRateLimitStore, redis: Any) -> None:
     demands = [Demand(make_policy(name=name), "ann") for name in "abc"]
     await store.acquire(demands)
@@ -209,6 +210,7 @@ async def test_counts_by_itself_without_redis() -> None:
     assert {decision.source for decision in decisions} == {"local"}
 
 
+@pytest.mark.counts_commands
 async def test_what_redis_refused_is_refused_without_asking_it(
     store: RedisRateLimitStore, redis: Any
 ) -> None:

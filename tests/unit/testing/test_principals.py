@@ -255,7 +255,7 @@ async def test_any_principal_may_ask() -> None:
 
 
 async def test_who_has_to_prove_it_again_is_told_as_those_with_credentials_are() -> None:
-    app = create_app(Settings(environment="test"))
+    app = create_app(Settings(environment="test"), configure_logging=False)
     app.state.authentication = Ways([Words()])
     recently = Depends(require_recent_auth(timedelta(minutes=5)))
     long_ago = ManualClock().now()
@@ -283,7 +283,7 @@ async def test_who_has_to_prove_it_again_is_told_as_those_with_credentials_are()
 
 
 async def test_who_may_do_it_is_let_in_by_the_guards_of_the_library() -> None:
-    app = create_app(Settings(environment="test"))
+    app = create_app(Settings(environment="test"), configure_logging=False)
 
     @app.get("/guarded", dependencies=[Depends(RequireScopes(all=["a"]))])
     async def answer(asker: CurrentPrincipal) -> str:
