@@ -198,7 +198,8 @@ def _running(
         process = subprocess.Popen(
             [str(_program(folder, "baseline")), "run", "--port", str(port)],
             cwd=folder,
-            env=_clean() | told,
+            # The key that its tokens are signed with is in there, too.
+            env=_clean() | told | {"TMPDIR": str(folder.parent)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -337,7 +338,7 @@ def _stay_up(screen: Screen, service: Service) -> None:
 def _ask_baseline(folder: Path, redis: RedisProcess, *arguments: str) -> str:
     """Return what the command writes in the folder of the service."""
     command = [str(_program(folder, "baseline")), *arguments]
-    return _run(command, cwd=folder, extra={"REDIS_URL": redis.url})
+    return _run(command, cwd=folder, extra={"REDIS_URL": redis.url, "TMPDIR": str(folder.parent)})
 
 
 def _run(command: Sequence[str], *, cwd: Path, extra: Mapping[str, str] | None = None) -> str:

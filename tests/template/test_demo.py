@@ -31,6 +31,7 @@ def test_shows_every_step_and_leaves_nothing_behind(
 
     for step in (
         *("Rendered", "Installed", "first migration", "Started", "GET /livez", "GET /readyz"),
+        *("nobody is let in", "401", "does not write", "403", "altered is none"),
         *("POST /items", "201", "GET /items", "422", "409", "same request id"),
         *("tell of the same request", "If-None-Match", "304", "without the Internet"),
         *("Cache-Status: baseline; hit", "Cache-Status: baseline; fwd=miss", "invalidates"),

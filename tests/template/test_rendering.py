@@ -15,6 +15,7 @@ from fastapi_baseline import __version__
 ROOT = Path(__file__).parents[2]
 MAX_FILES = 25
 MONITORING_FILES = 4
+USER_FILES = 3
 MAX_LINES = 150
 AWKWARD = r"""He said "hi" \n '''x''' \ {{ y }} {% raw %} {# z #} ünïcode 😀: # - & <b> $HOME `a` %s {0}"""
 
@@ -70,7 +71,9 @@ def test_stays_within_the_budget_of_a_thin_service(service: Path) -> None:
 
     lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in counted)
 
-    asked_for = MONITORING_FILES if "monitoring" in answers_of(service)["deploy"] else 0
+    answers = answers_of(service)
+    asked_for = MONITORING_FILES if "monitoring" in answers["deploy"] else 0
+    asked_for += USER_FILES if answers["auth"] == "builtin" else 0
     assert len(files) <= MAX_FILES + asked_for, [str(path.relative_to(service)) for path in files]
     assert lines <= MAX_LINES
 

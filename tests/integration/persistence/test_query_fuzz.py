@@ -25,7 +25,7 @@ from fastapi_baseline.persistence.query.operators import In, IsNull, Range, Text
 from fastapi_baseline.testing import running
 from fastapi_baseline.testing.query_strings import QueryStrings
 
-REQUESTS = 2_000
+REQUESTS = 1_000
 """How many requests one run makes; the option `--fuzz-requests` says otherwise, where there is one."""
 SEED = 20_261_121
 
