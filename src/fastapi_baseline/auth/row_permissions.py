@@ -12,14 +12,16 @@ What was said in two places would differ some day, and one of the two would be w
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-from sqlalchemy import and_, false, true
-from sqlalchemy.orm import QueryableAttribute
-
+from fastapi_baseline._extras import optional
 from fastapi_baseline.auth.permissions import Both, Either, Not, Permission, PrincipalPermission
 from fastapi_baseline.auth.principals import Principal
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.persistence.policy import Policy
 from fastapi_baseline.persistence.specification import Condition, Spec, condition_of
+
+with optional("sqlalchemy", extra="persistence"):
+    from sqlalchemy import and_, false, true
+    from sqlalchemy.orm import QueryableAttribute
 
 EntityT = TypeVar("EntityT")
 

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from fastapi import FastAPI
-from httpx2 import AsyncClient, Response
 
+from fastapi_baseline._extras import optional
 from fastapi_baseline.auth.routes import access_routes_of
 from fastapi_baseline.testing.client import client_of
+
+with optional("httpx2", extra="testing"):
+    from httpx2 import AsyncClient, Response
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _UNAUTHENTICATED = 401

@@ -6,9 +6,14 @@ An application with `AUTH__API_KEYS__ENABLED` accepts them in the header `X-API-
 `fastapi_baseline.auth.api_keys.models` where migrations look for models.
 """
 
+import importlib
 from typing import TYPE_CHECKING  # noqa: TID251 -- for the names that are exported lazily
 
 from fastapi_baseline._exports import export_lazily
+from fastapi_baseline._extras import optional
+
+with optional("sqlalchemy", extra="persistence"):
+    importlib.import_module("sqlalchemy")
 
 if TYPE_CHECKING:
     from fastapi_baseline.auth.api_keys.authenticator import ApiKeyAuthenticator

@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, String
-from sqlalchemy.orm import Mapped, mapped_column
-
+from fastapi_baseline._extras import optional
 from fastapi_baseline.persistence import Base
+
+with optional("sqlalchemy", extra="persistence"):
+    from sqlalchemy import JSON, Index, String
+    from sqlalchemy.orm import Mapped, mapped_column
 
 
 class AuthSession(Base):

@@ -6,9 +6,14 @@
 A `UserService` does everything that can be done with them; `make_user_service` puts one together.
 """
 
+import importlib
 from typing import TYPE_CHECKING  # noqa: TID251 -- for the names that are exported lazily
 
 from fastapi_baseline._exports import export_lazily
+from fastapi_baseline._extras import optional
+
+with optional("sqlalchemy", extra="persistence"):
+    importlib.import_module("sqlalchemy")
 
 if TYPE_CHECKING:
     from fastapi_baseline.auth.users.accounts import UserServices
