@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from fastapi_baseline.errors import ConfigurationError
+from fastapi_baseline.observability.logging.output import LineOutput
 from fastapi_baseline.persistence import Base, Database, DatabaseUnavailableError, LockTimeoutError
 from fastapi_baseline.persistence.migrations import (
     MigrationError,
@@ -301,6 +302,17 @@ def test_leaves_logging_alone(service: Service) -> None:
     assert not logging.getLogger("fastapi_baseline").disabled
 
 
+@pytest.fixture
+def silent_process() -> Generator[None]:
+    """Take off the output that an application of another test has given to this process."""
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    root.handlers[:] = [handler for handler in handlers if not isinstance(handler, LineOutput)]
+    yield
+    root.handlers[:] = handlers
+
+
+@pytest.mark.usefixtures("silent_process")
 def test_prints_nothing(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     commands.revision(service.root, "create")
     commands.upgrade(service.root)
