@@ -59,7 +59,7 @@ def open_auth(app: FastAPI, parts: Parts) -> OpenedAuth:
     if auth.api_keys.enabled:
         with refusing():
             _accept_api_keys(app, parts, opened)
-    if auth.sessions.enabled:
+    if auth.has_sessions:
         with refusing(known_as=SESSION_FINDINGS):
             _accept_sessions(app, parts, opened)
     app.state.authentication = Authentication(opened.ways, clock=parts.clock, events=events)

@@ -135,7 +135,7 @@ def _check_audience(issuer: IssuerSettings) -> Iterator[Finding]:
 def check_sessions(deployment: Deployment) -> Iterator[Finding]:
     """Find sessions that one process alone knows, last too long, or serve foreign pages."""
     settings, sessions = deployment.settings, deployment.settings.auth.sessions
-    if not sessions.enabled:
+    if not settings.auth.has_sessions:
         return
     if _is_in_memory(settings):
         yield Finding(
@@ -169,7 +169,7 @@ def check_users(deployment: Deployment) -> Iterator[Finding]:
     if not has_users(deployment):
         return
     settings = deployment.settings
-    if settings.database_url is None or not settings.auth.sessions.enabled:
+    if settings.database_url is None or not settings.auth.has_sessions:
         yield Finding(
             id="users_without_sessions",
             what="There are routes for users, who are kept in a database and have sessions.",

@@ -1,6 +1,7 @@
-"""What a service is told about who may use it: issuers of tokens, API keys, sessions and users."""
+"""What a service is told about who may use it, and how they sign in."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, SecretStr, model_validator
@@ -124,6 +125,104 @@ class UserSettings(Section):
     """What links in letters begin with (`https://shop.example.com`); never taken from a request."""
 
 
+class LoginProviderSettings(Section):
+    """One OpenID provider that signs people in."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = "default"
+    """What it is called where there are several: `/auth/login?provider=staff`."""
+    issuer: str
+    """Who it is, to the letter: what its metadata and its ID tokens say."""
+    client_id: str
+    """Who the service is for it."""
+    client_secret: SecretStr | None = None
+    """How the service proves that; unset needs a private key."""
+    private_key: SecretStr | None = None
+    """Or the private key by which it does (RFC 7523), as PEM or JWK."""
+    scopes: TextList = ("openid", "profile", "email", "offline_access")
+    """What it asks for; without `offline_access`, most give no refresh token."""
+    algorithms: TextList = ("RS256", "ES256")
+    """Which signatures of ID tokens count; asymmetric ones only."""
+    roles_claim: str | None = None
+    """Which claim of the ID token has the roles of a user; `a.b` is inside of `a`."""
+
+
+class LoginSettings(Section):
+    """How people sign in with an OpenID provider; their tokens stay in the service."""
+
+    client_id: str | None = None
+    """Who the service is for the provider; set, people can sign in."""
+    client_secret: SecretStr | None = None
+    """How the service proves that."""
+    private_key: SecretStr | None = None
+    """Or the private key by which it does (RFC 7523), as PEM or JWK."""
+    issuer: str | None = None
+    """The provider; unset means the issuer whose access tokens are accepted."""
+    scopes: TextList = ("openid", "profile", "email", "offline_access")
+    """What it asks for; without `offline_access`, most give no refresh token."""
+    roles_claim: str | None = None
+    """Which claim of the ID token has the roles of a user; `a.b` is inside of `a`."""
+    providers: tuple[LoginProviderSettings, ...] = ()
+    """Several providers, as JSON, each with its `name`, `issuer` and `client_id`."""
+    transaction_lifetime: _PositiveDuration = timedelta(minutes=10)
+    """How long somebody may take to sign in."""
+    refresh_before: Annotated[Duration, Field(ge=timedelta(0))] = timedelta(seconds=30)
+    """How long before its end an access token is replaced by a new one."""
+    after_login: str = "/"
+    """Where people are sent who did not say where they came from."""
+    after_logout: str = "/"
+    """Where people are sent who have signed out."""
+
+
+class AuthorizationServerSettings(Section):
+    """The tokens that the service issues itself, for its own programs and pages."""
+
+    enabled: bool = False
+    """Whether it issues any."""
+    issuer: str | None = None
+    """What its tokens say in `iss`; unset means `public_url`."""
+    audience: TextList = ()
+    """What its access tokens say in `aud`; unset means the issuer itself."""
+    scopes: TextList = ()
+    """What clients may ask for, besides `openid`, `profile`, `email` and `offline_access`."""
+    algorithm: Literal["RS256", "ES256"] = "RS256"
+    """What tokens are signed with; ID tokens of any client can be checked with `RS256`."""
+    access_token_lifetime: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(hours=1))] = (
+        timedelta(minutes=5)
+    )
+    """How long an access token lasts; nothing ends it sooner where it is only verified."""
+    code_lifetime: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=10))] = (
+        timedelta(seconds=60)
+    )
+    """How long a code lasts that a client fetches its tokens with."""
+    refresh_idle_lifetime: _PositiveDuration = timedelta(days=14)
+    """How long a refresh token lasts that is not used."""
+    refresh_absolute_lifetime: _PositiveDuration = timedelta(days=90)
+    """How long a client may refresh until its user has to sign in again."""
+    reuse_leeway: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(minutes=1))] = timedelta(
+        seconds=10
+    )
+    """How long a refresh token that comes twice counts as an accident; then it is a theft."""
+    interaction_lifetime: _PositiveDuration = timedelta(minutes=10)
+    """How long somebody may take to sign in and to agree."""
+    key_notice: _PositiveDuration = timedelta(hours=24)
+    """How long a key is published before anything is signed with it."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "AuthorizationServerSettings":
+        if self.refresh_idle_lifetime > self.refresh_absolute_lifetime:
+            raise ValueError("refresh_idle_lifetime must not be longer than its absolute one")
+        return self
+
+
+class PageSettings(Section):
+    """The pages on which people sign in and agree."""
+
+    templates: Path | None = None
+    """A folder with templates that take the place of those of the library, by name."""
+    title: str | None = None
+    """What the pages call the service; unset means its name."""
+
+
 class MailSettings(Section):
     """How the service sends e-mail."""
 
@@ -160,9 +259,18 @@ class AuthSettings(Section):
     """Sessions of browsers."""
     users: UserSettings = UserSettings()
     """Users whom the service knows itself."""
+    login: LoginSettings = LoginSettings()
+    """How people sign in with an OpenID provider."""
+    server: AuthorizationServerSettings = AuthorizationServerSettings()
+    """The tokens that the service issues itself."""
+    pages: PageSettings = PageSettings()
+    """The pages on which people sign in and agree."""
+    public_url: str | None = None
+    """The URL of the service as browsers know it (`https://shop.example.com`); never taken from a
+    request. Where people come back to from a provider, and who the service is if it issues tokens."""
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode, split_list] = ()
-    """What secrets of second factors are encrypted with in the database, 32 characters or more each:
-    the first encrypts, and all decrypt."""
+    """What the service encrypts the secrets with that it has to read again, 32 characters or more
+    each: the first encrypts, and all decrypt."""
     refuse_undecided: bool | None = None
     """Whether the service does not start while a route neither asks who it is nor says that it is
     public; unset means in staging and production."""
@@ -190,6 +298,31 @@ class AuthSettings(Section):
         return (first, *self.issuers)
 
     @property
+    def all_providers(self) -> tuple[LoginProviderSettings, ...]:
+        """Return all providers that sign people in, the one that is named by itself first.
+
+        The issuer of access tokens is it if nothing else is said; its `issuer` is empty if neither is.
+        """
+        login = self.login
+        if login.client_id is None:
+            return login.providers
+        first = LoginProviderSettings(
+            issuer=login.issuer or self.issuer or "",
+            client_id=login.client_id,
+            client_secret=login.client_secret,
+            private_key=login.private_key,
+            scopes=login.scopes,
+            roles_claim=login.roles_claim,
+        )
+        return (first, *login.providers)
+
+    @property
+    def has_sessions(self) -> bool:
+        """Return whether browsers have sessions: said by itself, or needed to sign in."""
+        return self.sessions.enabled or bool(self.all_providers)
+
+    @property
     def is_enabled(self) -> bool:
         """Return whether there is any way to say who one is."""
-        return bool(self.all_issuers) or self.api_keys.enabled or self.sessions.enabled
+        ways = (self.all_issuers, self.api_keys.enabled, self.has_sessions, self.server.enabled)
+        return any(ways)

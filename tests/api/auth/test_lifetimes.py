@@ -17,6 +17,7 @@ from starlette.responses import Response
 from fastapi_baseline import Settings, create_app
 from fastapi_baseline.auth.api_keys import ApiKeys, InvalidApiKeyError, KeyOwner
 from fastapi_baseline.auth.api_keys.service import OVERLAP
+from fastapi_baseline.auth.encryption import KeyRing
 from fastapi_baseline.auth.sessions.store import TOUCH_INTERVAL
 from fastapi_baseline.auth.tokens.bearer import BearerTokens, make_bearer_tokens
 from fastapi_baseline.auth.tokens.errors import InvalidTokenError, IssuerUnavailableError
@@ -25,7 +26,6 @@ from fastapi_baseline.auth.tokens.verdicts import REFUSAL_MAX_AGE
 from fastapi_baseline.auth.users import Argon2Cost, Letter, PasswordHasher, UserRecord
 from fastapi_baseline.auth.users.devices import LIFETIME as KNOWN
 from fastapi_baseline.auth.users.devices import KnownDevices
-from fastapi_baseline.auth.users.encryption import KeyRing
 from fastapi_baseline.auth.users.pending_sign_ins import LIFETIME as PENDING
 from fastapi_baseline.auth.users.routes import RECENT, make_users_router
 from fastapi_baseline.persistence import Base, UUIDPrimaryKey

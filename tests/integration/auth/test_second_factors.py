@@ -6,8 +6,8 @@ import pytest
 from pyotp.totp import TOTP
 from sqlalchemy import select
 
+from fastapi_baseline.auth.encryption import KeyRing, UndecryptableError
 from fastapi_baseline.auth.security_events import SecurityEvent
-from fastapi_baseline.auth.users.encryption import KeyRing, UndecryptableError
 from fastapi_baseline.auth.users.second_factor import SecondFactors
 from fastapi_baseline.auth.users.second_factor_codes import MAX_FAILED_ATTEMPTS
 from fastapi_baseline.auth.users.second_factor_errors import (

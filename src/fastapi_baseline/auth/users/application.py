@@ -5,10 +5,10 @@ from typing import Any
 
 from fastapi.routing import iter_route_contexts
 
+from fastapi_baseline.auth.encryption import KeyRing, make_key_ring
 from fastapi_baseline.auth.security_events import LogSecurityEvents, SecurityEvents
 from fastapi_baseline.auth.sessions import Sessions
 from fastapi_baseline.auth.users.devices import KnownDevices
-from fastapi_baseline.auth.users.encryption import KeyRing, make_key_ring
 from fastapi_baseline.auth.users.hashing import PasswordHasher
 from fastapi_baseline.auth.users.letters import LetterWriter
 from fastapi_baseline.auth.users.mail import MailSender

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from fastapi_baseline.auth.users.encryption import KeyRing
+from fastapi_baseline.auth.encryption import KeyRing
 from fastapi_baseline.clock import Clock
 
 COOKIE = "__Host-device"

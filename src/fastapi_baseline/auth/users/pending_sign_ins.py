@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from fastapi_baseline.auth.users.encryption import KeyRing, UndecryptableError
+from fastapi_baseline.auth.encryption import KeyRing, UndecryptableError
 from fastapi_baseline.auth.users.models import UserRecord, subject_of
 from fastapi_baseline.clock import Clock
 

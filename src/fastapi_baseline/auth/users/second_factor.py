@@ -7,9 +7,9 @@ from typing import Literal
 
 from sqlalchemy import delete, func, select
 
+from fastapi_baseline.auth.encryption import KeyRing
 from fastapi_baseline.auth.security_events import SecurityEvent, SecurityEventName, SecurityEvents
 from fastapi_baseline.auth.users import recovery_codes, totp
-from fastapi_baseline.auth.users.encryption import KeyRing
 from fastapi_baseline.auth.users.second_factor_codes import (
     CodeChecks,
     find_confirmed,

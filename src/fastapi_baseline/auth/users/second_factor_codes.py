@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import delete, or_, update
 
+from fastapi_baseline.auth.encryption import KeyRing
 from fastapi_baseline.auth.users import recovery_codes, totp
-from fastapi_baseline.auth.users.encryption import KeyRing
 from fastapi_baseline.auth.users.second_factor_models import RecoveryCode, SecondFactor
 from fastapi_baseline.clock import Clock
 from fastapi_baseline.persistence import Database, WriteSession

@@ -5,8 +5,8 @@ import pytest
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from fastapi_baseline.auth.encryption import KeyRing
 from fastapi_baseline.auth.users.devices import COOKIE, LIFETIME, MAX_ACCOUNTS, KnownDevices
-from fastapi_baseline.auth.users.encryption import KeyRing
 from fastapi_baseline.testing import ManualClock
 
 OLD = "old-secret-of-32-characters-or-so"

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Mapped, make_transient_to_detached, mapped_column
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from fastapi_baseline.auth.users.encryption import KeyRing
+from fastapi_baseline.auth.encryption import KeyRing
 from fastapi_baseline.auth.users.models import UserRecord
 from fastapi_baseline.auth.users.pending_sign_ins import COOKIE, LIFETIME, PendingSignIns
 from fastapi_baseline.persistence import Base

@@ -1,7 +1,8 @@
 """Secrets that the service has to read again: encrypted in the database, and keys that follow.
 
-A password is only compared, so it is hashed. The secret of a second factor is needed itself for each
-code (RFC 6238, section 5.1), so it is encrypted, with a key that is not in the database.
+What is only compared is hashed. The secret of a second factor (RFC 6238, section 5.1), the tokens of
+a provider and the keys that the service signs with are needed themselves, so they are encrypted, with
+keys that are in no database.
 """
 
 import hashlib
@@ -104,7 +105,7 @@ class KeyRing:
 
     @staticmethod
     def _make_key(secret: bytes) -> tuple[str, OctKey]:
-        key = _derive(secret, "second factors")
+        key = _derive(secret, "encryption")
         # Derived as well: a digest of the key itself would let it be tried out.
         kid = _derive(secret, "name of the key").hex()[:16]
         return kid, OctKey.import_key(key)
@@ -118,8 +119,8 @@ def make_key_ring(secrets: Sequence[SecretStr], *, is_deployed: bool) -> KeyRing
     """
     if not secrets and is_deployed:
         raise ConfigurationError(
-            "AUTH__SECRET_KEYS is not set: second factors are encrypted with it, and devices known "
-            "by it. Any 32 random characters do, the same for all processes."
+            "AUTH__SECRET_KEYS is not set: the secrets that the service keeps are encrypted with it. "
+            "Any 32 random characters do, the same for all processes."
         )
     return KeyRing([secret.get_secret_value() for secret in secrets] or [_DEVELOPMENT_SECRET])
 

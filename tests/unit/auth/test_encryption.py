@@ -5,7 +5,7 @@ from joserfc import jwe
 from joserfc.jwk import OctKey
 from pydantic import SecretStr
 
-from fastapi_baseline.auth.users.encryption import KeyRing, UndecryptableError, make_key_ring
+from fastapi_baseline.auth.encryption import KeyRing, UndecryptableError, make_key_ring
 from fastapi_baseline.errors import ConfigurationError
 
 OLD = "old-secret-of-32-characters-or-so"
