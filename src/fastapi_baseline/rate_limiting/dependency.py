@@ -60,7 +60,11 @@ class PlainLimits:
             key = text_of(key)
         tag = f"{{{digest(key)}}}"
         demands = [Demand(policy, tag + what, use.cost) for _, use, policy, what in self._rules]
-        decision = await exchange.acquire(demands)
+        if exchange.engine is not None and exchange.engine.is_local:
+            # Not awaited: that takes as long as the decision.
+            decision = exchange.acquire_nowait(demands)
+        else:
+            decision = await exchange.acquire(demands)
         if not decision.allowed:
             wanted = [
                 Wanted(demand, rule, use, key)

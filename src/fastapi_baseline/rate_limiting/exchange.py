@@ -57,14 +57,23 @@ class LimitedExchange:
         """Ask for all demands, remember what is said, and note it for the access log."""
         engine = self.engine
         assert engine is not None  # noqa: S101 -- who has demands has looked
-        decision = (
-            engine.acquire_nowait(demands) if engine.is_local else await engine.acquire(demands)
-        )
+        if engine.is_local:
+            return self.acquire_nowait(demands)
+        return self._remember(demands, await engine.acquire(demands))
+
+    def acquire_nowait(self, demands: Sequence[Demand]) -> Decision:
+        """Do what `acquire` does, without being awaited, where the engine is local."""
+        assert self.engine is not None  # noqa: S101 -- as above
+        return self._remember(demands, self.engine.acquire_nowait(demands))
+
+    def _remember(self, demands: Sequence[Demand], decision: Decision) -> Decision:
         self.decisions.append(decision)
         if decision.allowed:
             self.taken.append((demands, decision))
-        if not decision.allowed or decision.shadowed:
-            note(decision)
+        for outcome in decision.outcomes:
+            if not outcome.allowed:
+                note(decision)
+                break
         return decision
 
     async def refund(self, cost: int | None) -> None:

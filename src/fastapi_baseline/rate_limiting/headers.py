@@ -8,6 +8,7 @@ from functools import lru_cache
 from fastapi_baseline.clock import Clock
 from fastapi_baseline.rate_limiting.concurrency import ConcurrencyDecision
 from fastapi_baseline.rate_limiting.decisions import Decision, PolicyOutcome
+from fastapi_baseline.rate_limiting.policies import QuotaPolicy
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -38,6 +39,12 @@ class LimitHeaders:
         Limits in shadow mode are not told, since they hold for nobody. A refusal tells the time of
         the limits that refuse only: none of them is over later than `Retry-After` says.
         """
+        if len(decisions) == 1 and not places and not self.legacy and self.draft:
+            (decision,) = decisions
+            if decision.allowed and len(decision.outcomes) == 1:
+                # What most requests are told, in a third of the time.
+                _add_one(headers, decision)
+                return
         # The last one: nothing comes after a refusal.
         refusal = None if not decisions or decisions[-1].allowed else decisions[-1]
         outcomes = _unique(decisions)
@@ -48,7 +55,7 @@ class LimitHeaders:
             told = outcomes
             if refusal is not None:
                 told = [one for one in outcomes if not one[1].allowed] or outcomes
-            policies = [_policy_item(name, outcome) for name, outcome in outcomes]
+            policies = [_policy_item(name, outcome.policy) for name, outcome in outcomes]
             items = [_limit_item(name, outcome) for name, outcome in told]
             if places:
                 policies += [_place_policy(place) for place in places]
@@ -95,9 +102,21 @@ def _unique(decisions: Sequence[Decision]) -> list[tuple[str, PolicyOutcome]]:
     return list(told.items())
 
 
-def _policy_item(name: str, outcome: PolicyOutcome) -> bytes:
+def _add_one(headers: RawHeaders, decision: Decision) -> None:
+    (outcome,) = decision.outcomes
     policy = outcome.policy
-    return b"%b;q=%d;w=%d" % (_quoted(name), policy.quota, max(1, policy.window_us // 1_000_000))
+    if decision.source != "open" and not policy.shadow:
+        headers.append((b"ratelimit-policy", _policy_item(policy.name, policy)))
+        headers.append((b"ratelimit", _limit_item(policy.name, outcome)))
+
+
+def _policy_item(name: str, policy: QuotaPolicy) -> bytes:
+    return _written(name, policy.quota, policy.window_us)
+
+
+@lru_cache(maxsize=1_000)
+def _written(name: str, quota: int, window_us: int) -> bytes:
+    return b"%b;q=%d;w=%d" % (_quoted(name), quota, max(1, window_us // 1_000_000))
 
 
 def _limit_item(name: str, outcome: PolicyOutcome) -> bytes:

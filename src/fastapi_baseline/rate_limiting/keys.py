@@ -80,6 +80,8 @@ def _network_of(host: str) -> str:
     return f"{network}/{_IPV6_NETWORK}"
 
 
+# The callers of a service are mostly those of a moment ago.
+@lru_cache(maxsize=_MOST_REMEMBERED)
 def digest(text: str) -> str:
     """Return what stands for a text in the name of a counter: 16 characters that do not tell it."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_SIZE).hexdigest()

@@ -81,8 +81,10 @@ def endpoints_of(routes: Sequence[BaseRoute], *, prefix: str = "") -> Iterator[R
 def attach(dependant: Dependant, limits: RouteLimits) -> None:
     """Have a dependency resolved after all others that a route has."""
     kept = [one for one in dependant.dependencies if not isinstance(one.call, RouteLimits)]
+    # With a scope, the framework need not find out for each request which one it has.
+    asked = get_dependant(path=dependant.path or "", call=limits, scope="function")
     # In place: what handles requests has this list.
-    dependant.dependencies[:] = [*kept, get_dependant(path=dependant.path or "", call=limits)]
+    dependant.dependencies[:] = [*kept, asked]
 
 
 def is_attached(dependant: Dependant) -> bool:
