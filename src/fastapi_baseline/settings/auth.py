@@ -144,6 +144,11 @@ class LoginProviderSettings(Section):
     """Which signatures of ID tokens count; asymmetric ones only."""
     roles_claim: str | None = None
     """Which claim of the ID token has the roles of a user; `a.b` is inside of `a`."""
+    userinfo: bool = False
+    """Whether its userinfo endpoint is asked as well: for claims that are not in the ID token."""
+    knows_pkce: bool = False
+    """Whether it knows PKCE though its metadata do not say so, as those of Entra ID; otherwise such
+    a provider is refused."""
 
 
 class LoginSettings(Section):
@@ -161,6 +166,11 @@ class LoginSettings(Section):
     """What it asks for; without `offline_access`, most give no refresh token."""
     roles_claim: str | None = None
     """Which claim of the ID token has the roles of a user; `a.b` is inside of `a`."""
+    userinfo: bool = False
+    """Whether its userinfo endpoint is asked as well: for claims that are not in the ID token."""
+    knows_pkce: bool = False
+    """Whether it knows PKCE though its metadata do not say so, as those of Entra ID; otherwise such
+    a provider is refused."""
     providers: tuple[LoginProviderSettings, ...] = ()
     """Several providers, as JSON, each with its `name`, `issuer` and `client_id`."""
     transaction_lifetime: _PositiveDuration = timedelta(minutes=10)
@@ -313,6 +323,8 @@ class AuthSettings(Section):
             private_key=login.private_key,
             scopes=login.scopes,
             roles_claim=login.roles_claim,
+            userinfo=login.userinfo,
+            knows_pkce=login.knows_pkce,
         )
         return (first, *login.providers)
 

@@ -95,12 +95,18 @@ class Sessions(OwnedSessions):
         return joined
 
     async def start(
-        self, connection: HTTPConnection, response: Response, principal: Principal
+        self,
+        connection: HTTPConnection,
+        response: Response,
+        principal: Principal,
+        *,
+        has_just_proved: bool = True,
     ) -> Principal:
-        """Begin a session of somebody who has just proved who they are; return them with it.
+        """Begin a session of somebody who has proved who they are; return them with it.
 
         It is always a new one: the one that the browser has, whoever gave it to it, ends. The oldest
-        one of theirs ends, too, if they have too many.
+        one of theirs ends, too, if they have too many. When they proved it is now, if the principal
+        does not say; unless `has_just_proved` is false: then nobody knows.
         """
         await self._end_current(connection, "session_revoked")
         record = _begin(
@@ -110,6 +116,8 @@ class Sessions(OwnedSessions):
             now=self._clock.now(),
             life=self.settings.absolute_timeout,
         )
+        if not has_just_proved:
+            record = replace(record, auth_time=principal.auth_time)
         secret = encode_secret(self._token_bytes(SECRET_BYTES))
         await self.store.add(
             digest_of(secret),

@@ -65,12 +65,14 @@ class BearerTokens:
         events: SecurityEvents | None = None,
         meter_provider: MeterProvider | None = None,
         resource_metadata_url: str | None = None,
+        more_schemes: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
         """Accept the tokens of `issuers`, with a proof those that are bound to a key.
 
         `make_client` makes the HTTP client by which they are asked, when it is first needed.
         `key_sources` has keys by issuer that are not fetched. `events` are told what was refused,
-        and callers where the metadata of the service are (RFC 9728, section 5.1).
+        and callers where the metadata of the service are (RFC 9728, section 5.1). `more_schemes`
+        are security scheme objects of OpenAPI, by name, that get such a token in another way.
 
         Raises:
             ConfigurationError: If there is no issuer, or one is there twice.
@@ -92,6 +94,7 @@ class BearerTokens:
         self._schemes = frozenset({_BEARER_KEY, *self._proofs})
         self._events = events
         self._metadata_url = resource_metadata_url
+        self._more_schemes = dict(more_schemes or {})
         # Without an error, since nothing is wrong yet (RFC 6750, section 3.1); with a parameter, as
         # section 3 demands one.
         self._challenge = make_challenge(
@@ -111,7 +114,7 @@ class BearerTokens:
             name = "openid" if len(self._discovered) == 1 else f"openid-{position}"
             openid, _ = metadata_urls(issuer)
             schemes[name] = {"type": "openIdConnect", "openIdConnectUrl": openid}
-        return schemes
+        return {**schemes, **self._more_schemes}
 
     @property
     def challenge(self) -> str | None:
@@ -198,15 +201,21 @@ def make_bearer_tokens(
     make_client: Callable[[], AsyncClient] | None = None,
     key_sources: Mapping[str, KeySource] | None = None,
     proofs: Sequence[ProofOfPossession] = (),
+    more_issuers: Sequence[TrustedIssuer] = (),
+    more_schemes: Mapping[str, dict[str, Any]] | None = None,
 ) -> BearerTokens:
-    """Return what accepts the tokens of all issuers of the settings.
+    """Return what accepts the tokens of all issuers of the settings, and of `more_issuers`.
+
+    Of one that the settings name, too, what is among `more_issuers` counts.
 
     Raises:
         ConfigurationError: If no token could be safe under them.
     """
     resource = settings.resource
+    given = {one.issuer for one in more_issuers}
+    named = [one for one in settings.all_issuers if one.issuer not in given]
     return BearerTokens(
-        issuers=[make_trusted_issuer(one) for one in settings.all_issuers],
+        issuers=[*map(make_trusted_issuer, named), *more_issuers],
         settings=settings.tokens,
         clock=clock,
         make_client=make_client,
@@ -215,4 +224,5 @@ def make_bearer_tokens(
         events=events,
         meter_provider=meter_provider,
         resource_metadata_url=None if resource is None else find_metadata_url(resource),
+        more_schemes=more_schemes,
     )

@@ -79,7 +79,7 @@ def read_principal(claims: Claims, issuer: TrustedIssuer) -> Principal:
         raise InvalidTokenError("claims")
     profile = issuer.profile
     return Principal(
-        issuer=issuer.issuer,
+        issuer=profile.knower(claims) or issuer.issuer,
         subject=subject,
         transport="bearer",
         client_id=_read_client(claims, profile.clients),
@@ -88,6 +88,7 @@ def read_principal(claims: Claims, issuer: TrustedIssuer) -> Principal:
         auth_time=_read_date(claims, "auth_time"),
         acr=_read_text(claims, "acr"),
         amr=_read_methods(claims),
+        session_id=None if profile.session is None else _read_text(claims, profile.session),
         expires_at=_read_date(claims, "exp"),
         claims=claims,
     )

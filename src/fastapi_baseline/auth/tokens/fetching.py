@@ -56,13 +56,13 @@ class Fetcher:
     def _make_default_client(self) -> AsyncClient:
         return AsyncClient(timeout=self._timeout_s, follow_redirects=False)
 
-    async def get(self, url: str) -> Answer:
+    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Answer:
         """Return a JSON document.
 
         Raises:
             FetchError: If there is none.
         """
-        return await self._ask("GET", url, headers={}, content=None)
+        return await self._ask("GET", url, headers=headers or {}, content=None)
 
     async def post(self, url: str, *, form: bytes, headers: Mapping[str, str]) -> Answer:
         """Send a form, and return the JSON document that is the answer.

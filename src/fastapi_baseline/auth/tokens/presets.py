@@ -75,6 +75,10 @@ def _is_any(_claims: Claims) -> bool:
     return True
 
 
+def _its_own(_claims: Claims) -> str | None:
+    return None
+
+
 def _scope(claims: Claims) -> frozenset[str]:
     return read_words(claims, "scope")
 
@@ -103,6 +107,10 @@ class TokenProfile:
     """What the subject is, for a service with these audiences."""
     clients: tuple[str, ...] = ("client_id", "azp")
     """Which claims name the client: the first of them that is there."""
+    knower: Callable[[Claims], str | None] = _its_own
+    """Who else knows the subject by this name, if it is not the issuer; it is their principal."""
+    session: str | None = None
+    """Which claim names the session that a token was asked for in, if it is one of the service."""
 
 
 def _has_no_marks(claims: Claims) -> bool:

@@ -36,7 +36,7 @@ def _refuse_constant(_name: str) -> NoReturn:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-class _Signatures(JWSRegistry):
+class Signatures(JWSRegistry):
     """The signatures that one issuer may make."""
 
     def get_alg(self, name: str) -> Any:
@@ -141,7 +141,7 @@ class _Verifier:
         self._issuer = issuer
         self._types = issuer.profile.types
         self._algorithms = frozenset(issuer.algorithms)
-        self._registry = _Signatures(algorithms=issuer.algorithms, strict_check_header=False)
+        self._registry = Signatures(algorithms=issuer.algorithms, strict_check_header=False)
         self._keys = keys
         self._clock = clock
         self._skew = skew

@@ -125,6 +125,10 @@ class Accounts(Generic[UserT]):
         async with self._services.database.read_transaction() as session:
             return await self._reading(session).get_by_subject(subject)
 
+    async def find_in(self, session: Any, subject: str) -> UserT | None:
+        """Return a user as a transaction sees them, also one who is disabled, or `None`."""
+        return await self._reading(session).find_by_subject(subject)
+
     async def find_by_email(self, email: str) -> UserT | None:
         """Return the user with an address, in whatever form it is written, or `None`."""
         address = find_normalized(email)

@@ -143,4 +143,6 @@ def make_self_service(
 
 def _revokers_of(app: Any, sessions: Sessions) -> Sequence[SessionRevoker]:
     api_keys: SessionRevoker | None = getattr(app.state, "api_keys", None)
-    return [sessions] if api_keys is None else [sessions, api_keys]
+    server: Any = getattr(app.state, "authorization_server", None)
+    grants: SessionRevoker | None = None if server is None else server.grants
+    return [sessions, *(one for one in (api_keys, grants) if one is not None)]

@@ -8,16 +8,18 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-_MAX_EMAIL = 320
-# As many as are hashed; whatever is longer is not looked at.
-_MAX_PASSWORD = 1024
-_MAX_CODE = 64
+MAX_EMAIL = 320
+"""How many characters an address has at most."""
+MAX_PASSWORD = 1024
+"""As many as are hashed; whatever is longer is not looked at."""
+MAX_CODE = 64
+"""How many characters a code has at most, with what people write between them."""
 _MAX_TOKEN = 256
 _MAX_ROLES = 100
 
-Email = Annotated[str, Field(min_length=1, max_length=_MAX_EMAIL, examples=["ann@example.com"])]
-Password = Annotated[SecretStr, Field(min_length=1, max_length=_MAX_PASSWORD)]
-Code = Annotated[SecretStr, Field(min_length=1, max_length=_MAX_CODE)]
+Email = Annotated[str, Field(min_length=1, max_length=MAX_EMAIL, examples=["ann@example.com"])]
+Password = Annotated[SecretStr, Field(min_length=1, max_length=MAX_PASSWORD)]
+Code = Annotated[SecretStr, Field(min_length=1, max_length=MAX_CODE)]
 LinkToken = Annotated[SecretStr, Field(min_length=1, max_length=_MAX_TOKEN)]
 Role = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x20\x7f]+$")]
 

@@ -6,6 +6,7 @@ from typing import Generic, Literal
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from fastapi_baseline.auth.pages import find_form_secret
 from fastapi_baseline.auth.principals import SELF, Principal
 from fastapi_baseline.auth.security_events import SecurityEvent, SecurityEvents
 from fastapi_baseline.auth.sessions import CsrfError, Sessions
@@ -145,11 +146,18 @@ class SignIn(Generic[UserT]):
     async def check_origin(self, connection: HTTPConnection) -> None:
         """Refuse a request without a session that another site may have sent.
 
+        It has the header, or it is the form of a page, and its token goes with the cookie of the page.
+
         Raises:
             CsrfError: If so.
+            AmbiguousSessionError: If it has that cookie twice.
         """
+        secret = find_form_secret(connection)
         try:
-            self._sessions.csrf.check(connection)
+            if secret is None:
+                self._sessions.csrf.check(connection)
+            else:
+                await self._sessions.csrf.check_session(connection, secret=secret)
         except CsrfError:
             await self._events.record(SecurityEvent(name="csrf_refused", outcome="failure"))
             raise
