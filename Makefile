@@ -26,7 +26,7 @@ help: ## Show this list
 	@echo 'make imports    Check the direction of imports (import-linter)'
 	@echo 'make template   Render services from the template and run their own checks'
 	@echo 'make examples   Run the tests of every example'
-	@echo 'make peers      Try the library with the servers of others, and examples (needs Node and npm)'
+	@echo 'make peers      Try the library with servers, clients and a browser of others (needs Node, npm and Chromium)'
 	@echo 'make docs       Build the documentation, and run the code in it'
 	@echo 'make packages   Build, install into clean environments, import every module'
 	@echo 'make bench      Run the benchmarks (make bench ARGS=imports for one)'

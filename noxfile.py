@@ -24,8 +24,13 @@ LIBRARY = ("-e", ".[all,testing]")
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/pyproject.toml"))
 # The Pythons that are supported and that `matrix` looks for, oldest first.
 PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
-# Tests that other sessions run: they need a wheel of the tree, or Node, and time.
-ELSEWHERE = ("--ignore=tests/docs", "--ignore=tests/peers", "--ignore=tests/template")
+# Tests that other sessions run: they need a wheel of the tree, or Node, or a browser, and time.
+ELSEWHERE = (
+    "--ignore=tests/browser",
+    "--ignore=tests/docs",
+    "--ignore=tests/peers",
+    "--ignore=tests/template",
+)
 # What takes too long for every day.
 THOROUGHLY = ("--hypothesis-profile=thorough", "--fuzz-requests=20000")
 # nox points uv to the environment of the session; services that a session makes have their own.
@@ -87,7 +92,10 @@ def tests(session: nox.Session) -> None:
     session.install(*LIBRARY, *_groups("test", "lint", "imports"))
     session.run("coverage", "erase")
     chosen = session.posargs or ["-n", WORKERS, *ELSEWHERE, "tests"]
-    session.run("coverage", "run", "-m", "pytest", *chosen)
+    # Where it is set, each process that a test starts compiles what it imports, which takes as long
+    # as all else that it does.
+    bytecode = {"PYTHONDONTWRITEBYTECODE": None}
+    session.run("coverage", "run", "-m", "pytest", *chosen, env=bytecode)
     session.run("coverage", "combine", "--quiet")
     # Some of the tests cover some of the code.
     session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
@@ -106,7 +114,9 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types, strictly, also as a service sees them, and that the public surface is typed."""
-    session.install(*LIBRARY, *_groups("types", "test", "docs"), *_editable(EXAMPLES), "nox")
+    session.install(
+        *LIBRARY, *_groups("types", "test", "docs", "browser"), *_editable(EXAMPLES), "nox"
+    )
     session.run("pyright", *session.posargs)
     session.run("mypy")
     _check_that_the_public_surface_is_typed(session)
@@ -154,18 +164,20 @@ def examples(session: nox.Session) -> None:
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """Try the library with servers that others have written, and examples; needs Node and npm."""
-    for program in ("node", "npm"):
+    """Try the library with programs that others have written; needs Node, npm and Chromium."""
+    for program in ("node", "npm", "chromium"):
         if shutil.which(program) is None:
-            session.error(f"{program} is not on PATH. On Debian: apt-get install nodejs npm")
-    session.install(*LIBRARY, *_groups("test"))
-    session.run("pytest", "tests/peers", *session.posargs)
+            session.error(
+                f"{program} is not on PATH. On Debian: apt-get install nodejs npm chromium"
+            )
+    session.install(*LIBRARY, *_groups("test", "browser"))
+    session.run("pytest", *(session.posargs or ["tests/peers", "tests/browser"]))
     for example in EXAMPLES:
         if not (example / "tests/peer").is_dir():
             continue
         session.install(*LIBRARY, *_groups("test"), *_editable([example]))
         with session.chdir(example):
-            session.run("pytest", "tests/peer", *session.posargs)
+            session.run("pytest", "tests/peer")
 
 
 @nox.session

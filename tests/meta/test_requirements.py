@@ -10,8 +10,9 @@ PROJECT = tomllib.loads(Path(__file__, "../../../pyproject.toml").resolve().read
 
 def requirement(library: str) -> Requirement:
     extras = PROJECT["project"]["optional-dependencies"].values()
-    texts = [text for extra in extras for text in extra]
-    (found,) = [each for each in map(Requirement, texts) if each.name == library]
+    texts = {text for extra in extras for text in extra}
+    # Extras that need the same library ask for the same of it.
+    (found,) = [each for each in map(Requirement, sorted(texts)) if each.name == library]
     return found
 
 

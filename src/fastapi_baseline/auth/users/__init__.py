@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fastapi_baseline.auth.users.schemas import Registration, UserRead
     from fastapi_baseline.auth.users.self_service import SelfService
     from fastapi_baseline.auth.users.service import UserService, make_mail_sender, make_user_service
+    from fastapi_baseline.auth.users.sign_in_pages import make_sign_in_pages_router
     from fastapi_baseline.auth.users.smtp import SmtpMailSender, SmtpServer
     from fastapi_baseline.auth.users.trust import SecondFactors, SessionRevoker
 
@@ -74,6 +75,7 @@ __all__ = [
     "UserService",
     "UserServices",
     "make_mail_sender",
+    "make_sign_in_pages_router",
     "make_user_service",
     "make_users_router",
     "normalize_email",
@@ -112,6 +114,7 @@ _HOMES = {
     "UserService": "service",
     "UserServices": "accounts",
     "make_mail_sender": "service",
+    "make_sign_in_pages_router": "sign_in_pages",
     "make_user_service": "service",
     "make_users_router": "routes",
     "normalize_email": "addresses",
