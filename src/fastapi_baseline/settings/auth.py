@@ -194,6 +194,8 @@ class AuthorizationServerSettings(Section):
     """What its access tokens say in `aud`; unset means the issuer itself."""
     scopes: TextList = ()
     """What clients may ask for, besides `openid`, `profile`, `email` and `offline_access`."""
+    scope_descriptions: dict[str, str] = Field(default_factory=dict[str, str])
+    """What these mean, in words, for people who are asked whether a client may; as JSON."""
     algorithm: Literal["RS256", "ES256"] = "RS256"
     """What tokens are signed with; ID tokens of any client can be checked with `RS256`."""
     access_token_lifetime: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(hours=1))] = (

@@ -1,6 +1,5 @@
 """Sessions: begun when somebody signs in, and ended in many ways."""
 
-import copy
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +22,7 @@ from fastapi_baseline.auth.sessions.errors import SessionEndedError
 from fastapi_baseline.auth.sessions.form_tokens import make_form_token
 from fastapi_baseline.auth.sessions.owned import OwnedSessions
 from fastapi_baseline.auth.sessions.records import SessionRecord
-from fastapi_baseline.auth.sessions.store import SessionStore, TransactionalSessionStore
+from fastapi_baseline.auth.sessions.store import SessionStore
 from fastapi_baseline.clock import Clock, SystemClock
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.settings.auth import SessionSettings
@@ -81,18 +80,6 @@ class Sessions(OwnedSessions):
                 "The application has no sessions: set AUTH__SESSIONS__ENABLED."
             )
         return sessions
-
-    def within(self, transaction: object) -> "Sessions":
-        """Return the same sessions, changed in a transaction of the database.
-
-        If they are kept elsewhere, what ends does so at once, even if the transaction is rolled
-        back. What begins should begin when it is committed.
-        """
-        if not isinstance(self.store, TransactionalSessionStore):
-            return self
-        joined = copy.copy(self)
-        joined.store = self.store.within(transaction)
-        return joined
 
     async def start(
         self,
@@ -185,6 +172,7 @@ class Sessions(OwnedSessions):
         if record is None:
             return False
         await self._record(event, record.subject, session=record.id)
+        await self._tell([record.id])
         return True
 
 

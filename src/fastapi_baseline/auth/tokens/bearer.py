@@ -164,11 +164,9 @@ class BearerTokens:
             error.challenge or _BEARER, resource_metadata=self._metadata_url
         )
         if self._events is not None:
-            await self._events.record(
-                SecurityEvent(
-                    name="token_refused", outcome="failure", details={"reason": error.reason}
-                )
-            )
+            told = {"reason": error.reason}
+            event = SecurityEvent(name="token_refused", outcome="failure", details=told)
+            await self._events.record(event)
 
     async def verify(self, token: str) -> Principal:
         """Return whom a token is for that did not come in a header; one that is bound is refused.

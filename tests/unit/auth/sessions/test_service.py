@@ -96,6 +96,17 @@ async def test_keeps_when_they_have_proved_it(sessions: Sessions) -> None:
     assert found.auth_time == moment
 
 
+async def test_does_not_know_when_they_have_proved_it_if_nobody_says(sessions: Sessions) -> None:
+    answer = Response()
+
+    found = await sessions.start(make_request(), answer, ANNA, has_just_proved=False)
+
+    kept = await sessions.find(secret_in(answer))
+    assert found.auth_time is None
+    assert kept is not None
+    assert kept.auth_time is None
+
+
 async def test_every_session_has_a_secret_and_an_id_of_its_own(sessions: Sessions) -> None:
     answers = [Response() for _ in range(20)]
     found = [await sessions.start(make_request(), answer, ANNA) for answer in answers]
@@ -280,3 +291,65 @@ def test_are_those_of_the_application_around_one_that_is_mounted(sessions: Sessi
 def test_an_application_without_sessions_says_so() -> None:
     with pytest.raises(ConfigurationError, match="AUTH__SESSIONS__ENABLED"):
         Sessions.of(make_request(app=FastAPI()))
+
+
+class Told(list[str]):
+    """Who is told which sessions have ended, and may fail."""
+
+    fails = False
+
+    async def __call__(self, session_id: str) -> None:
+        self.append(session_id)
+        if self.fails:
+            raise ConfigurationError
+
+
+async def begin(sessions: Sessions) -> tuple[Response, str]:
+    answer = Response()
+    begun = await sessions.start(make_request(), answer, ANNA)
+    assert begun.session_id is not None
+    return answer, begun.session_id
+
+
+async def test_listeners_are_told_of_each_session_that_somebody_ends(clock: ManualClock) -> None:
+    sessions, told = Sessions(MemorySessionStore(clock=clock), clock=clock), Told()
+    sessions.on_end(told)
+    begun = [await begin(sessions) for _ in range(6)]
+    ids = [session_id for _, session_id in begun]
+
+    await sessions.end(make_request(begun[0][0]), Response())
+    await sessions.start(make_request(begun[1][0]), Response(), ANNA)
+    await sessions.revoke(ids[2], issuer=ANNA.issuer, subject=ANNA.subject)
+    assert told == ids[:3]
+
+    await sessions.revoke_all(ANNA.issuer, ANNA.subject, except_=ids[3])
+    assert set(ids[4:]) <= set(told)
+    assert ids[3] not in told
+    await sessions.update_roles(ANNA.issuer, ANNA.subject, ["other"])
+    assert told[-1] == ids[3]
+
+
+async def test_listeners_are_told_nothing_of_what_did_not_end(clock: ManualClock) -> None:
+    sessions, told = Sessions(MemorySessionStore(clock=clock), clock=clock), Told()
+    sessions.on_end(told)
+    _, session_id = await begin(sessions)
+
+    await sessions.end(make_request(), Response())
+    await sessions.revoke(session_id, issuer=ANNA.issuer, subject="ben")
+    await sessions.update_roles(ANNA.issuer, ANNA.subject, ANNA.roles)
+
+    assert told == []
+
+
+async def test_a_session_ends_even_if_a_listener_fails(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    sessions, told = Sessions(MemorySessionStore(clock=clock), clock=clock), Told()
+    told.fails = True
+    sessions.on_end(told)
+    answer, _ = await begin(sessions)
+
+    assert await sessions.end(make_request(answer), Response())
+
+    assert await sessions.list(ANNA.issuer, ANNA.subject) == []
+    assert "It could not be told that a session has ended." in caplog.text

@@ -11,6 +11,7 @@ from fastapi_baseline.auth.tokens import (
     BearerTokens,
     InvalidTokenError,
     IssuerUnavailableError,
+    TrustedIssuer,
     make_bearer_tokens,
 )
 from fastapi_baseline.errors import ConfigurationError
@@ -265,3 +266,21 @@ def test_describes_each_issuer_that_has_metadata() -> None:
 def test_refuses_settings_under_which_no_token_is_safe(settings: AuthSettings) -> None:
     with pytest.raises(ConfigurationError):
         make_bearer_tokens(settings, clock=ManualClock())
+
+
+def test_an_issuer_that_is_given_takes_the_place_of_that_of_the_settings() -> None:
+    scheme: dict[str, Any] = {"type": "oauth2", "flows": {}}
+    own = TrustedIssuer(issuer="https://a.test", audiences=frozenset({"own"}))
+    named = IssuerSettings(issuer="https://a.test", audience=("x",))
+    other = IssuerSettings(issuer="https://b.test", audience=("x",))
+
+    tokens = make_bearer_tokens(
+        AuthSettings(issuers=(named, other)),
+        clock=ManualClock(),
+        more_issuers=[own],
+        more_schemes={"own": scheme},
+    )
+
+    assert [one.issuer for one in tokens.issuers] == ["https://b.test", "https://a.test"]
+    assert tokens.issuers[1] is own
+    assert tokens.security_schemes["own"] == scheme

@@ -1,11 +1,12 @@
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from fastapi_baseline.auth.principals import Principal
-from fastapi_baseline.auth.tokens import InvalidTokenError, TrustedIssuer
+from fastapi_baseline.auth.tokens import InvalidTokenError, TokenProfile, TrustedIssuer
 from fastapi_baseline.auth.tokens.claims import check_audience, check_claims, read_principal
 
 ISSUER = TrustedIssuer(issuer="https://issuer.test", audiences=frozenset({"https://api.test"}))
@@ -133,3 +134,20 @@ def test_refuses_claims_of_other_types(changes: Mapping[str, Any]) -> None:
         read_principal({**RIGHT, **changes}, ISSUER)
 
     assert caught.value.reason == "claims"
+
+
+def test_a_profile_may_say_who_else_knows_the_subject_and_name_the_session() -> None:
+    profile = TokenProfile(knower=lambda claims: claims.get("home"), session="sid")
+    issuer = replace(ISSUER, profile=profile)
+
+    at_home = read_principal({**RIGHT, "home": "self", "sid": "s1"}, issuer)
+    elsewhere = read_principal(RIGHT, issuer)
+
+    assert (at_home.issuer, at_home.session_id) == ("self", "s1")
+    assert (elsewhere.issuer, elsewhere.session_id) == ("https://issuer.test", None)
+    with pytest.raises(InvalidTokenError):
+        read_principal({**RIGHT, "sid": 1}, issuer)
+
+
+def test_the_tokens_of_others_name_no_session() -> None:
+    assert read_principal({**RIGHT, "sid": "s1"}, ISSUER).session_id is None

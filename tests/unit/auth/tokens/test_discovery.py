@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -181,7 +181,7 @@ async def test_takes_no_longer_for_metadata_and_keys_together(
     trusted: TrustedIssuer, clock: ManualClock
 ) -> None:
     class Endless(Fetcher):
-        async def get(self, url: str) -> Any:
+        async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Any:
             await asyncio.Event().wait()
 
     fetcher = Endless(timeout=timedelta(hours=1))

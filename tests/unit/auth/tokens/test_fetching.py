@@ -188,3 +188,21 @@ async def test_has_a_client_of_its_own() -> None:
         await fetcher.get("http://127.0.0.1:1/jwks")
 
     await fetcher.close()
+
+
+async def test_sends_the_headers_that_it_is_given() -> None:
+    sent: list[str | None] = []
+
+    def answer(request: Request) -> Response:
+        sent.append(request.headers.get("Authorization"))
+        return Response(200, json={})
+
+    fetcher = Fetcher(
+        timeout=timedelta(seconds=1),
+        make_client=lambda: AsyncClient(transport=MockTransport(answer)),
+    )
+    await fetcher.get(URL, headers={"Authorization": "Bearer x"})
+    await fetcher.get(URL)
+    await fetcher.close()
+
+    assert sent == ["Bearer x", None]
