@@ -40,6 +40,7 @@ from fastapi_baseline.lifecycle import (
 )
 from fastapi_baseline.middleware import (
     DeadlineMiddleware,
+    ErrorBoundaryMiddleware,
     Stack,
     StackChange,
     TrustedProxiesMiddleware,
@@ -224,7 +225,7 @@ def _join(app: FastAPI, parts: Parts) -> None:
         if app.exception_handlers.get(kind) in {None, *_FRAMEWORK_HANDLERS}:
             app.exception_handlers[kind] = handler
     backends.rate_limits.remove_layers(app)
-    for layer in reversed(_layers_for(app, parts, backends)):
+    for layer in reversed(_layers_for(app, parts, backends, cors=auth.cors)):
         app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
     # A test makes many applications in one process, and reads lines when they are written.
     is_own_process = logs is not None and settings.environment != "test"
@@ -256,7 +257,9 @@ def _shutdown(parts: Parts) -> GracefulShutdown:
     )
 
 
-def _layers_for(app: FastAPI, parts: Parts, backends: Backends) -> Sequence[Middleware]:
+def _layers_for(
+    app: FastAPI, parts: Parts, backends: Backends, *, cors: Sequence[Middleware]
+) -> Sequence[Middleware]:
     layers = make_stack(
         parts.settings,
         clock=parts.clock,
@@ -266,6 +269,9 @@ def _layers_for(app: FastAPI, parts: Parts, backends: Backends) -> Sequence[Midd
     )
     if any(is_layer(layer, CORSMiddleware) for layer in app.user_middleware):
         layers = Stack(layer for layer in layers if not is_layer(layer, CORSMiddleware))
+    # It answers for its own paths, outside of what the settings say of all others.
+    has_other = any(is_layer(layer, CORSMiddleware) for layer in layers)
+    layers.before(CORSMiddleware if has_other else ErrorBoundaryMiddleware, *cors)
     # After what costs nothing to refuse, and before all work.
     layers.after(DeadlineMiddleware, backends.rate_limits.layer(exempt_paths=parts.internal_paths))
     if backends.cache_layer is not None:

@@ -7,10 +7,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
+from fastapi_baseline.app.issuing import (
+    describe,
+    make_cors_layer,
+    open_authorization_server,
+    open_login,
+    serve_documentation_client,
+    trust,
+)
 from fastapi_baseline.app.parts import Parts
 from fastapi_baseline.auth.authentication import Authentication, Authenticator
 from fastapi_baseline.auth.deployment_checks import ISSUER_FINDINGS, SESSION_FINDINGS
+from fastapi_baseline.auth.issuing_checks import LOGIN_FINDINGS, SERVER_FINDINGS
 from fastapi_baseline.auth.route_decisions import (
     check_authenticators,
     check_route_decisions,
@@ -38,6 +48,8 @@ class OpenedAuth:
     lifespans: list[StatelessLifespan] = field(default_factory=list[StatelessLifespan])
     inner_lifespans: list[StatelessLifespan] = field(default_factory=list[StatelessLifespan])
     origins: list[str] = field(default_factory=list[str])
+    cors: list[Middleware] = field(default_factory=list[Middleware])
+    """What lets pages of clients call the authorization server, if there is one."""
 
 
 def open_auth(app: FastAPI, parts: Parts) -> OpenedAuth:
@@ -53,18 +65,35 @@ def open_auth(app: FastAPI, parts: Parts) -> OpenedAuth:
     events = app.state.security_events = LogSecurityEvents(meters)
     opened = OpenedAuth()
     # Each by itself, so that whoever inspects the service hears of all.
-    if auth.all_issuers:
+    if auth.has_sessions:
+        with refusing(known_as=SESSION_FINDINGS):
+            _open_sessions(app, parts)
+    if auth.server.enabled:
+        with refusing(known_as=SERVER_FINDINGS):
+            _issue_tokens(app, parts, opened)
+    if auth.all_issuers or hasattr(app.state, "authorization_server"):
         with refusing(known_as=ISSUER_FINDINGS):
             _accept_tokens(app, parts, opened)
     if auth.api_keys.enabled:
         with refusing():
             _accept_api_keys(app, parts, opened)
-    if auth.has_sessions:
-        with refusing(known_as=SESSION_FINDINGS):
-            _accept_sessions(app, parts, opened)
+    if auth.all_providers and hasattr(app.state, "sessions"):
+        with refusing(known_as=LOGIN_FINDINGS):
+            opened.lifespans.append(open_login(app, parts).lifespan)
+    if hasattr(app.state, "sessions"):
+        _accept_sessions(app, opened)
     app.state.authentication = Authentication(opened.ways, clock=parts.clock, events=events)
     opened.inner_lifespans.append(_check_routes(parts))
     return opened
+
+
+def _issue_tokens(app: FastAPI, parts: Parts, opened: OpenedAuth) -> None:
+    server = open_authorization_server(app, parts)
+    # When all routes are there, those of its users are.
+    opened.inner_lifespans.append(server.lifespan)
+    opened.inner_lifespans.append(serve_documentation_client(app, parts))
+    opened.origins.append(_origin_of(server.public_url))
+    opened.cors.append(make_cors_layer())
 
 
 def _accept_tokens(app: FastAPI, parts: Parts, opened: OpenedAuth) -> None:
@@ -78,8 +107,13 @@ def _accept_tokens(app: FastAPI, parts: Parts, opened: OpenedAuth) -> None:
     sources: dict[str, Any] = {}
     if auth.issuer == _DEVELOPMENT:
         auth = _trust_this_machine(parts, opened, sources)
+    server = getattr(app.state, "authorization_server", None)
+    if server is not None:
+        sources[server.issuer] = server.signing_keys
     tokens = make_bearer_tokens(
         auth,
+        more_issuers=() if server is None else [trust(server)],
+        more_schemes={} if server is None else describe(server),
         clock=parts.clock,
         meter_provider=parts.telemetry.meter_provider,
         events=app.state.security_events,
@@ -87,7 +121,7 @@ def _accept_tokens(app: FastAPI, parts: Parts, opened: OpenedAuth) -> None:
     )
     opened.ways.append(tokens)
     opened.lifespans.append(tokens.lifespan)
-    issuers = [one.issuer for one in auth.all_issuers]
+    issuers = [one.issuer for one in tokens.issuers]
     opened.origins.extend(dict.fromkeys(_origin_of(one) for one in issuers if one not in sources))
     if auth.resource is not None:
         app.include_router(
@@ -128,14 +162,11 @@ def _accept_api_keys(app: FastAPI, parts: Parts, opened: OpenedAuth) -> None:
     opened.lifespans.append(keys.lifespan)
 
 
-def _accept_sessions(app: FastAPI, parts: Parts, opened: OpenedAuth) -> None:
+def _open_sessions(app: FastAPI, parts: Parts) -> None:
     # Likewise.
-    from fastapi_baseline.auth.sessions import (  # noqa: PLC0415
-        SessionAuthenticator,
-        make_sessions,
-    )
+    from fastapi_baseline.auth.sessions import make_sessions  # noqa: PLC0415
 
-    sessions = app.state.sessions = make_sessions(
+    app.state.sessions = make_sessions(
         parts.settings.auth.sessions,
         database=getattr(app.state, "database", None),
         redis=getattr(app.state, "redis", None),
@@ -143,7 +174,13 @@ def _accept_sessions(app: FastAPI, parts: Parts, opened: OpenedAuth) -> None:
         clock=parts.clock,
         events=app.state.security_events,
     )
-    opened.ways.append(SessionAuthenticator(sessions))
+
+
+def _accept_sessions(app: FastAPI, opened: OpenedAuth) -> None:
+    # Likewise.
+    from fastapi_baseline.auth.sessions import SessionAuthenticator  # noqa: PLC0415
+
+    opened.ways.append(SessionAuthenticator(app.state.sessions))
 
 
 def _check_routes(parts: Parts) -> StatelessLifespan:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
+from fastapi_baseline.auth.issuing_checks import ISSUING_CHECKS
 from fastapi_baseline.auth.route_decisions import find_undecided
 from fastapi_baseline.auth.routes import access_routes_of
 from fastapi_baseline.deployment_checks import (
@@ -198,7 +199,8 @@ def check_users(deployment: Deployment) -> Iterator[Finding]:
             what=f"AUTH__USERS__PASSWORD_MIN_LENGTH is {users.password_min_length}.",
             remedy=f"Unset it: a password that is asked for alone has {_SHORTEST_PASSWORD}.",
         )
-    if not settings.auth.secret_keys:
+    auth = settings.auth
+    if not (auth.secret_keys or auth.all_providers or auth.server.enabled):
         yield Finding(
             id="secret_keys_missing",
             what="AUTH__SECRET_KEYS is not set: secrets of second factors cannot be encrypted.",
@@ -279,5 +281,6 @@ AUTH_CHECKS: Sequence[DeploymentCheck] = (
     check_sessions,
     check_users,
     check_auth_secrets,
+    *ISSUING_CHECKS,
 )
 """What is checked of who may use a service."""

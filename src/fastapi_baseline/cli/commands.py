@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from fastapi_baseline import __version__
+from fastapi_baseline.cli.auth_commands import auth
+from fastapi_baseline.cli.options import SETTINGS, Application, Json
 from fastapi_baseline.cli.project import enter_service_with_database
-
-_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     help="Make, run and look after FastAPI services.",
@@ -19,66 +19,29 @@ app = typer.Typer(
     # Rich is slow to import, and would be imported for a plain --help.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings=_SETTINGS,
+    context_settings=SETTINGS,
 )
 database = typer.Typer(
     help="Migrate the database of the service in this folder.",
     no_args_is_help=True,
     rich_markup_mode=None,
-    context_settings=_SETTINGS,
+    context_settings=SETTINGS,
 )
 cache = typer.Typer(
     help="Look at what the service in this folder keeps in Redis, and throw it away.",
     no_args_is_help=True,
     rich_markup_mode=None,
-    context_settings=_SETTINGS,
-)
-auth = typer.Typer(
-    help="Make tokens for development, keys of programs, and users, for the service in this folder.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings=_SETTINGS,
-)
-api_key = typer.Typer(
-    help="Make, show and end keys of programs; they are kept in the database of the service.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings=_SETTINGS,
-)
-user = typer.Typer(
-    help="Add users to the service in this folder.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings=_SETTINGS,
+    context_settings=SETTINGS,
 )
 app.add_typer(auth, name="auth")
-auth.add_typer(user, name="user")
-auth.add_typer(api_key, name="api-key")
 app.add_typer(database, name="db")
 app.add_typer(cache, name="cache")
 
-Application = Annotated[
-    str | None,
-    typer.Option(
-        "--app",
-        metavar="MODULE:NAME",
-        show_default=False,
-        help="The application; by default the service in this folder.",
-    ),
-]
 Tag = Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Entries with this tag.")]
 Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help="The entry with this key.")]
 Namespace = Annotated[
     str | None, typer.Option("--namespace", metavar="NAME", help="Entries of this namespace.")
 ]
-Scopes = Annotated[
-    list[str] | None,
-    typer.Option("--scope", metavar="SCOPE", help="What it is good for; repeatable."),
-]
-Roles = Annotated[
-    list[str] | None, typer.Option("--role", metavar="ROLE", help="A role; repeatable.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 -- how typer calls back
@@ -270,106 +233,3 @@ def purge(
     selection = Selection(tag=tag, key=key, namespace=namespace)
     target = find_target(application, start=Path.cwd())
     purge_cache(target, selection, is_dry_run=is_dry_run, is_json=is_json)
-
-
-@auth.command()
-def token(
-    *,
-    subject: Annotated[
-        str, typer.Option("--subject", "-s", metavar="SUBJECT", help="Who it is for.")
-    ] = "developer",
-    scopes: Scopes = None,
-    roles: Roles = None,
-    minutes: Annotated[
-        int, typer.Option("--minutes", min=1, max=24 * 60, help="How long it lasts.")
-    ] = 60,
-    application: Application = None,
-) -> None:
-    """Print an access token that the service accepts while it runs, in development."""
-    from datetime import timedelta
-
-    from fastapi_baseline.cli.auth import print_token
-    from fastapi_baseline.cli.grants import Grant
-    from fastapi_baseline.cli.run import find_target
-
-    grant = Grant(
-        subject=subject,
-        scopes=scopes or (),
-        roles=roles or (),
-        lifetime=timedelta(minutes=minutes),
-    )
-    print_token(find_target(application, start=Path.cwd()), grant)
-
-
-@user.command()
-def invite(
-    email: Annotated[str, typer.Argument(metavar="EMAIL", help="Where the link is sent.")],
-    *,
-    roles: Roles = None,
-    application: Application = None,
-) -> None:
-    """Add a user, who gets a link to choose a password; the first may invite the others."""
-    from fastapi_baseline.cli.run import find_target
-    from fastapi_baseline.cli.users import invite_user
-
-    invite_user(find_target(application, start=Path.cwd()), email, roles=roles or ())
-
-
-@api_key.command()
-def issue(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for.")],
-    *,
-    owner: Annotated[
-        str, typer.Option("--owner", metavar="SUBJECT", help="Who its requests are of.")
-    ],
-    scopes: Scopes = None,
-    roles: Roles = None,
-    days: Annotated[
-        int | None,
-        typer.Option("--days", min=1, show_default=False, help="How long it lasts; else for ever."),
-    ] = None,
-    application: Application = None,
-) -> None:
-    """Make a key, and show it this once."""
-    from datetime import timedelta
-
-    from fastapi_baseline.cli.api_keys import issue_api_key
-    from fastapi_baseline.cli.grants import Grant
-    from fastapi_baseline.cli.run import find_target
-
-    lifetime = None if days is None else timedelta(days=days)
-    grant = Grant(subject=owner, scopes=scopes or (), roles=roles or (), lifetime=lifetime)
-    issue_api_key(find_target(application, start=Path.cwd()), name, grant)
-
-
-@api_key.command("list")
-def list_keys(
-    *,
-    owner: Annotated[
-        str | None, typer.Option("--owner", metavar="SUBJECT", help="Those of one owner.")
-    ] = None,
-    is_all: Annotated[
-        bool, typer.Option("--all", help="Also those that are over or revoked.")
-    ] = False,
-    is_json: Json = False,
-    application: Application = None,
-) -> None:
-    """Show keys, without what proves them."""
-    from fastapi_baseline.cli.api_keys import list_api_keys
-    from fastapi_baseline.cli.run import find_target
-
-    target = find_target(application, start=Path.cwd())
-    list_api_keys(target, subject=owner, is_all=is_all, is_json=is_json)
-
-
-@api_key.command()
-def revoke(
-    identifier: Annotated[str, typer.Argument(metavar="ID", help="The second part of the key.")],
-    *,
-    application: Application = None,
-) -> None:
-    """End a key."""
-    from fastapi_baseline.cli.api_keys import revoke_api_key
-    from fastapi_baseline.cli.run import find_target
-
-    revoke_api_key(find_target(application, start=Path.cwd()), identifier)

@@ -371,8 +371,12 @@ async def test_a_check_is_one_command_to_redis(redis_url: str) -> None:
 
         counted: dict[str, Any] = await execute("INFO", "commandstats")
 
-    calls = {name: statistics["calls"] for name, statistics in counted.items()}
-    calls.pop("cmdstat_config", None)
+    calls = {
+        name: statistics["calls"]
+        for name, statistics in counted.items()
+        # Valkey counts `CONFIG RESETSTAT` by itself.
+        if not name.startswith("cmdstat_config")
+    }
     # The script itself asks the last three.
     within = ("cmdstat_hmget", "cmdstat_hset", "cmdstat_pexpire")
     assert calls == {"cmdstat_evalsha": 1, **dict.fromkeys(within, 1)}

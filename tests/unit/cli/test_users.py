@@ -1,11 +1,18 @@
+import asyncio
+import importlib
+import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import select
+
+from fastapi_baseline.persistence import Database
 
 MAIN = """\
 from fastapi_baseline import Settings, create_app
@@ -35,6 +42,8 @@ asyncio.run(app.state.database.create_all())
 READ = """\
 import asyncio
 from sqlalchemy import select
+
+from fastapi_baseline.persistence import Database
 from echo_service.main import Member, app
 
 async def read():
@@ -93,6 +102,66 @@ def test_invites_the_first_user(baseline: Baseline, service: Path) -> None:
         assert (refused.returncode, refused.stdout) == (1, "")
         assert message in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def alone(service: Path) -> Generator[Path]:
+    """Give the folder of a service that no other test has imported."""
+    yield service
+    for name in ("echo_service", "echo_service.main"):
+        sys.modules.pop(name, None)
+
+
+# In this process, and once: the model is in the metadata that all tests share.
+def test_adds_users_with_a_link_and_disables_them_by_address_or_by_id(
+    alone: Path,
+    call: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = '    __tablename__ = "cli_disabled_member"\n'
+    make(alone, MAIN.replace("UserRecord):\n    pass\n", f"UserRecord):\n{table}"))
+    monkeypatch.chdir(alone)
+    monkeypatch.setattr(sys, "path", [str(alone / "src"), *sys.path])
+    application = importlib.import_module("echo_service.main")
+    asyncio.run(application.app.state.database.create_all())
+
+    def ask(*arguments: str) -> tuple[int, str, str]:
+        code = call("auth", "user", *arguments)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    added = ask("add", "Ada@Example.com", "--role", "admin")
+    bob = json.loads(ask("add", "bob@example.com", "--json")[1])
+    again = ask("add", "ada@example.com")
+    by_address = ask("disable", "Ada@Example.com")
+    by_id = ask("disable", bob["id"], "--json")
+    nobody = [ask("disable", who) for who in ("eve@example.com", "nobody")]
+
+    assert added[0] == 0
+    assert LINK.search(added[1])
+    assert bob.keys() == {"id", "email", "link"}
+    assert LINK.fullmatch(bob["link"])
+    assert "Disabled: Ada@Example.com." in by_address[1]
+    assert json.loads(by_id[1]) == {"id": bob["id"], "is_disabled": True}
+    users = asyncio.run(find_users(application))
+    assert [(user.email, user.roles) for user in users] == [
+        ("ada@example.com", ["admin"]),
+        ("bob@example.com", []),
+    ]
+    assert all(user.disabled_at is not None for user in users)
+    for code, out, err in (again, *nobody):
+        assert (code, out, len(err.splitlines())) == (1, "", 1)
+
+
+async def find_users(application: Any) -> Sequence[Any]:
+    database: Database = application.app.state.database
+    try:
+        async with database.read_transaction() as session:
+            statement = select(application.Member).order_by(application.Member.email)
+            return (await session.scalars(statement)).all()
+    finally:
+        await database.dispose()
 
 
 def test_a_service_without_users_has_nobody_to_invite(

@@ -37,6 +37,9 @@ _SIGNS = (
     "basic ",
     "bearer ",
     "eyj",
+    "fbc_",
+    "fbr_",
+    "fbs_",
     "gho_",
     "ghp_",
     "ghs_",
@@ -68,6 +71,8 @@ _SHAPES = (
     ),
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), REDACTED),
     (re.compile(r"\b(?:gh[ops]_|github_pat_)[A-Za-z0-9_]{20,}+"), REDACTED),
+    # What the authorization server gives out: codes, refresh tokens, and secrets of clients.
+    (re.compile(r"\bfb[crs]_[A-Za-z0-9_-]{20,}+"), REDACTED),
     (re.compile(r"\b(?:xox[abeoprs]-|[rs]k_live_|sk-)[A-Za-z0-9_-]{16,}+"), REDACTED),
 )
 

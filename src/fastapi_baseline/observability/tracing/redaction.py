@@ -11,6 +11,7 @@ _SECRET_PARAMETERS = frozenset(
         "assertion",
         "auth",
         "code",
+        "code_verifier",
         "jwt",
         "key",
         "otp",

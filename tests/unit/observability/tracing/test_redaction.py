@@ -15,6 +15,8 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
         ("token=abc&page=2", "token=[redacted]&page=2"),
         ("reset_token=abc", "reset_token=[redacted]"),
         ("code=abc&state=x", "code=[redacted]&state=x"),
+        ("code_verifier=abc&code_challenge=x", "code_verifier=[redacted]&code_challenge=x"),
+        ("scope=fbr_" + "a1" * 20, "scope=[redacted]"),
         ("API-Key=abc", "API-Key=[redacted]"),
         ("key=abc", "key=[redacted]"),
         ("X-Amz-Signature=abc", "X-Amz-Signature=[redacted]"),
