@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
@@ -15,7 +16,8 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urljoin, urlsplit
@@ -80,11 +82,11 @@ class Surfer:
     As browsers do on loopback, it sends `Secure` cookies there without TLS, and to all ports.
     """
 
-    def __init__(self, **filled: str) -> None:
+    def __init__(self, client: httpx2.Client, **filled: str) -> None:
         """Fill in the fields of forms that are called so."""
+        self._client = client
         self._filled = filled
         self._cookies: dict[tuple[str, str], str] = {}
-        self._client = httpx2.Client()
         self.pages = 0
 
     @property
@@ -187,7 +189,9 @@ def _attributes(tag: str) -> dict[str, str]:
 
 @contextmanager
 def _listening(
-    make_app: Callable[[str], FastAPI], *, before: Callable[[FastAPI], Awaitable[None]] | None = None
+    make_app: Callable[[str], FastAPI],
+    *,
+    before: Callable[[FastAPI], Awaitable[None]] | None = None,
 ) -> Generator[ListeningApp]:
     with socket.create_server(("127.0.0.1", 0)) as listener, start_blocking_portal() as portal:
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -211,10 +215,11 @@ def listening() -> Listening:
     return _listening
 
 
-@pytest.fixture(scope="session")
-def surfer() -> type[Surfer]:
+@pytest.fixture
+def surfer() -> Generator[Callable[..., Surfer]]:
     """Give what makes a browser."""
-    return Surfer
+    with httpx2.Client() as client:
+        yield partial(Surfer, client)
 
 
 @pytest.fixture(scope="session")
@@ -255,10 +260,26 @@ def oidc_provider(programs: Path) -> Generator[ServerProcess]:
         yield server
 
 
+class MovedClock(ManualClock):
+    """Shows the time that the peers know, and by how much it was moved besides."""
+
+    def __init__(self) -> None:
+        super().__init__(datetime.now(UTC))  # noqa: TID251 - that of the machine, as the peers have it
+        self._begun = time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the time of the machine, and what it was moved by."""
+        return super().now() + timedelta(seconds=time.monotonic() - self._begun)
+
+    def monotonic(self) -> float:
+        """Return the seconds since it was made, and those that it was moved by."""
+        return super().monotonic() + time.monotonic() - self._begun
+
+
 @pytest.fixture
 def clock() -> ManualClock:
-    """Give a clock that shows the time that the servers know, until it is moved."""
-    return ManualClock(datetime.now(UTC))  # noqa: TID251 - that of the machine, as the peers have it
+    """Give a clock that can be moved on."""
+    return MovedClock()
 
 
 @pytest.fixture

@@ -33,9 +33,43 @@ let old = [];
 let added = [];
 let alteration = {};
 
+// What a provider keeps, for the next one as well, which has other keys or clients.
+const kept = new Map();
+
+class Kept {
+  constructor(model) {
+    this.model = model;
+  }
+
+  async upsert(id, payload) {
+    kept.set(`${this.model} ${id}`, payload);
+  }
+
+  async find(id) {
+    return kept.get(`${this.model} ${id}`);
+  }
+
+  async findByUid(uid) {
+    return [...kept.values()].find((payload) => payload.kind === this.model && payload.uid === uid);
+  }
+
+  async consume(id) {
+    kept.get(`${this.model} ${id}`).consumed = Math.floor(Date.now() / 1000);
+  }
+
+  async destroy(id) {
+    kept.delete(`${this.model} ${id}`);
+  }
+
+  async revokeByGrantId(grantId) {
+    for (const [key, payload] of kept) if (payload.grantId === grantId) kept.delete(key);
+  }
+}
+
 function makeProvider() {
   const kids = Object.fromEntries(current.map(({ alg, kid }) => [alg, kid]));
   const provider = new Provider(issuer, {
+    adapter: Kept,
     clients: [
       {
         client_id: 'service',
@@ -48,7 +82,13 @@ function makeProvider() {
     ],
     claims: { email: ['email', 'email_verified'], profile: ['name'] },
     // Its guard against requests to the machine itself would keep it from telling anybody here.
-    fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
+    fetch: (url, { dispatcher, body, ...options }) => {
+      const form = new URLSearchParams(body);
+      if (alteration.logout_token && form.has('logout_token')) {
+        form.set('logout_token', forged(form.get('logout_token'), alteration.logout_token));
+      }
+      return globalThis.fetch(url, { ...options, body: form });
+    },
     features: {
       backchannelLogout: { enabled: true },
       clientCredentials: { enabled: true },
