@@ -175,6 +175,8 @@ class Findings:
     """What was measured otherwise; a name that is one of a ratio's stands beside the ratios."""
     also_ratios: Collection[str] = ()
     """Which other figures stand there."""
+    stated: Collection[str] = ()
+    """Which figures stand by themselves in the file."""
     least: Mapping[str, float] = field(default_factory=dict[str, float])
     most: Mapping[str, float] = field(default_factory=dict[str, float])
     is_quick: bool = False
@@ -234,6 +236,7 @@ class Findings:
                 for name, load in self.loads.items()
             },
             "cpu_ratios": self.cpu_ratios(),
+            **{name: self.figures[name] for name in self.stated},
             "figures": {
                 name: value for name, value in self.figures.items() if not self._is_ratio(name)
             },

@@ -24,6 +24,17 @@ function done(summary, latency, requests)
 end
 """
 
+# Each request has the next line of a file as its form; after the last one comes the first.
+_FORMS = """
+local bodies = {}
+for line in io.lines(%s) do bodies[#bodies + 1] = line end
+local number = 0
+function request()
+  number = number %% #bodies + 1
+  return wrk.format("POST", nil, nil, bodies[number])
+end
+"""
+
 
 class LoadError(RuntimeError):
     """The load could not be made, or was not answered as it should be."""
@@ -94,9 +105,17 @@ def wrk_version() -> str:
 
 
 def burst(
-    url: str, *, seconds: float, connections: int, core: int, headers: Mapping[str, str]
+    url: str,
+    *,
+    seconds: float,
+    connections: int,
+    core: int,
+    headers: Mapping[str, str],
+    forms: Path | None = None,
 ) -> Burst:
     """Ask for a URL over so many connections, each at once after its last answer.
+
+    What is posted, if something is, are the lines of `forms`.
 
     Raises:
         LoadError: If something was not answered with success.
@@ -105,6 +124,8 @@ def burst(
         lines = [
             f"wrk.headers[{json.dumps(name)}] = {json.dumps(headers[name])}" for name in headers
         ]
+        if forms is not None:
+            lines.append(_FORMS % json.dumps(str(forms)))
         script.write("\n".join([*lines, _REPORT % _MARK]))
         script.flush()
         sizes = (f"-d{max(round(seconds), 1)}s", "-t1", f"-c{connections}")
