@@ -33,21 +33,20 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
-async def make() -> int:
-    number: int = await redis.incr("made")
-    while await redis.get("go") is None:  # noqa: ASYNC110 -- the test is another process
-        await asyncio.sleep(0.005)
-    return number
+@app.get("/values/{name}")
+async def read(name: str) -> int:
+    async def make() -> int:
+        number: int = await redis.incr(f"made {name}")
+        while await redis.get(f"go {name}") is None:  # noqa: ASYNC110 -- the test is another process
+            await asyncio.sleep(0.005)
+        return number
+
+    return await cache.get_or_set(name, make, tags=[name])
 
 
-@app.get("/values")
-async def read() -> int:
-    return await cache.get_or_set("k", make, tags=["t"])
-
-
-@app.post("/invalidate")
-async def invalidate() -> None:
-    await cache.invalidate("t")
+@app.post("/invalidate/{name}")
+async def invalidate(name: str) -> None:
+    await cache.invalidate(name)
 
 
 @app.get("/ready")

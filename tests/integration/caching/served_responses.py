@@ -15,7 +15,7 @@ app = create_app(Settings.load())
 @cached(timedelta(minutes=5))
 async def answer_slowly(request: Request) -> int:
     redis = request.app.state.redis
-    number: int = await redis.incr("runs")
+    number: int = await redis.incr("runs of slow")
     while await redis.get("go") is None:  # noqa: ASYNC110 -- the test is another process
         await asyncio.sleep(0.01)
     return number
@@ -24,7 +24,7 @@ async def answer_slowly(request: Request) -> int:
 @app.get("/text")
 @cached(timedelta(minutes=5), tags=["text"], public=True)
 async def read(request: Request) -> str:
-    await request.app.state.redis.incr("runs")
+    await request.app.state.redis.incr("runs of text")
     return "a" * 2_000
 
 

@@ -7,12 +7,25 @@ import pytest
 from httpx2 import AsyncClient
 from redis.asyncio import Redis
 
-from fastapi_baseline.testing import ServerProcess, uvicorn_server
+from fastapi_baseline.testing import RedisServer, ServerProcess, uvicorn_server
 
 KEY = {"Idempotency-Key": "abc"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def redis_url(redis_server: RedisServer) -> Generator[str]:
+    """Give the one that the servers share."""
+    with redis_server.database() as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+async def empty(redis: Redis) -> None:
+    """Have nothing left of another test: the servers keep nothing themselves."""
+    await redis.execute_command("FLUSHDB")  # pyright: ignore[reportUnknownMemberType] -- what it returns is not used
+
+
+@pytest.fixture(scope="module")
 def servers(redis_url: str) -> Generator[list[ServerProcess]]:
     serve = partial(
         uvicorn_server,

@@ -93,17 +93,20 @@ class Seen:
     answers: list[tuple[int, str | None]]
 
 
-async def watch_until_refused(server: ServerProcess) -> Seen:
+async def watch_until_refused(server: ServerProcess, begun: asyncio.Event) -> Seen:
     seen = Seen(probes=[], answers=[])
-    async with asyncio.timeout(30):
+    # A connection for each request, as of somebody new.
+    limits = Limits(max_keepalive_connections=0)
+    client = AsyncClient(base_url=server.base_url, timeout=Timeout(30), limits=limits)
+    async with asyncio.timeout(30), client:
         while True:
-            async with AsyncClient(base_url=server.base_url, timeout=Timeout(30)) as client:
-                try:
-                    ready = await client.get("/readyz")
-                    answer = await client.get("/")
-                except TransportError:
-                    return seen
-            seen.probes.append(ready.status_code)
+            try:
+                ready = await client.get("/readyz")
+                seen.probes.append(ready.status_code)
+                begun.set()
+                answer = await client.get("/")
+            except TransportError:
+                return seen
             if ready.status_code == 503:
                 seen.answers.append((answer.status_code, answer.headers.get("connection")))
 
@@ -115,9 +118,11 @@ async def test_answers_all_that_is_under_way_and_says_before_that_it_will_close(
     with start() as server:
         path = f"/until-after?seconds={DRAIN_S + 1}"
         async with in_flight(server, path, IN_FLIGHT) as responses:
-            server.send_signal(signal.SIGTERM)
+            begun = asyncio.Event()
             async with asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(watch_until_refused(server))
+                watching = tasks.create_task(watch_until_refused(server, begun))
+                await begun.wait()
+                server.send_signal(signal.SIGTERM)
                 bodies = await asyncio.gather(*(body_of(response) for response in responses))
         await asyncio.to_thread(server.wait, timeout=BUDGET)
 

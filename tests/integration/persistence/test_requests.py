@@ -4,8 +4,8 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,13 +13,10 @@ from httpx2 import AsyncClient, Response
 from sqlalchemy import Text, text
 
 from fastapi_baseline.persistence import Database
-from fastapi_baseline.testing import ServerProcess, uvicorn_server
+from fastapi_baseline.testing import PostgresServer, ServerProcess, uvicorn_server
 
 _APP = """
 import asyncio
-import os
-import sys
-import os
 import time
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -58,12 +55,18 @@ class NoteRepository(Repository[Note]):
 async def lifespan(app: FastAPI):
     database: Database = app.state.database
     await database.create_all()
-    if os.environ.get("SLOW_COMMIT"):
-        event.listen(database.engine.sync_engine, "commit", lambda connection: time.sleep(0.5))
+    pause = lambda connection: time.sleep(app.state.commit_takes)
+    event.listen(database.engine.sync_engine, "commit", pause)
     yield
 
 
 app = create_app(Settings(), lifespan=lifespan)
+app.state.commit_takes = 0.0
+
+
+@app.put("/commits/{seconds}", status_code=204)
+async def pause_commits(seconds: float) -> None:
+    app.state.commit_takes = seconds
 
 
 @app.post("/notes", status_code=201)
@@ -110,20 +113,59 @@ async def increment(session: Transaction) -> None:
 StartService = Callable[..., AbstractContextManager[ServerProcess]]
 
 
-@pytest.fixture
-def start_service(tmp_path: Path) -> StartService:
-    (tmp_path / "noteservice.py").write_text(_APP)
+@pytest.fixture(scope="module")
+def start_service(tmp_path_factory: pytest.TempPathFactory) -> StartService:
+    folder = tmp_path_factory.mktemp("noteservice")
+    (folder / "noteservice.py").write_text(_APP)
 
     @contextmanager
-    def start(url: str, **environment: str) -> Generator[ServerProcess]:
-        environment |= {
+    def start(url: str) -> Generator[ServerProcess]:
+        environment = {
             "DATABASE_URL": url,
-            "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+            "PYTHONPATH": os.pathsep.join([str(folder), *sys.path]),
         }
-        with uvicorn_server("noteservice:app", env=environment, cwd=tmp_path) as server:
+        with uvicorn_server("noteservice:app", env=environment, cwd=folder) as server:
             yield server
 
     return start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A service and its database."""
+
+    server: ServerProcess
+    url: str
+
+
+@pytest.fixture(scope="module", params=["sqlite", "asyncpg", "psycopg"])
+def shared_service(
+    request: pytest.FixtureRequest,
+    start_service: StartService,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Generator[Running]:
+    """Give one that several tests use: to start it takes longer than all that they ask of it."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'test.db'}"
+        else:
+            postgres: PostgresServer = request.getfixturevalue("postgres_server")
+            rest = stack.enter_context(postgres.database()).partition("://")[2]
+            url = f"postgresql+{request.param}://{rest}"
+        yield Running(server=stack.enter_context(start_service(url)), url=url)
+
+
+@pytest.fixture
+async def service(shared_service: Running) -> Running:
+    """Give a service whose database is empty."""
+    async with _client(shared_service.server) as client:
+        await client.put("/commits/0")
+    database = Database(shared_service.url)
+    async with database.transaction() as session:
+        for table in ("answer", "note"):
+            await session.execute(text(f"DELETE FROM {table}"))  # noqa: S608 -- one of these two
+    await database.dispose()
+    return shared_service
 
 
 def _client(server: ServerProcess) -> AsyncClient:
@@ -143,40 +185,40 @@ async def _names(url: str) -> list[str]:
     return [*names]
 
 
-async def test_what_is_answered_with_201_is_visible_to_others(
-    start_service: StartService, any_database_url: str
-) -> None:
-    with start_service(any_database_url, SLOW_COMMIT="1") as server:
-        async with _client(server) as client:
-            response = await _post(client, "/notes", name="a")
-            names = await _names(any_database_url)
+async def test_what_is_answered_with_201_is_visible_to_others(service: Running) -> None:
+    async with _client(service.server) as client:
+        await client.put("/commits/0.5")
+        response = await _post(client, "/notes", name="a")
+        names = await _names(service.url)
 
     assert response.status_code == 201
     assert names == ["a"]
 
 
 async def test_the_default_scope_of_a_dependency_would_answer_before_the_commit(
-    start_service: StartService, any_database_url: str
+    service: Running,
 ) -> None:
-    with start_service(any_database_url, SLOW_COMMIT="1") as server:
-        async with _client(server) as client:
-            response = await _post(client, "/late", name="a")
-            names = await _names(any_database_url)
+    async with _client(service.server) as client:
+        await client.put("/commits/0.5")
+        response = await _post(client, "/late", name="a")
+        names = await _names(service.url)
+        async with asyncio.timeout(30):
+            while not await _names(service.url):  # noqa: ASYNC110 -- the service is another process
+                await asyncio.sleep(0.01)
 
     assert response.status_code == 201
     assert names == []
 
 
 async def test_a_commit_that_fails_is_answered_with_409_and_the_next_requests_work(
-    start_service: StartService, any_database_url: str
+    service: Running,
 ) -> None:
-    with start_service(any_database_url) as server:
-        async with _client(server) as client:
-            refused = await _post(client, "/answers")
-            added = [await _post(client, "/notes", name=f"{number}") for number in range(8)]
-            again = await _post(client, "/answers")
-            taken = await _post(client, "/notes", name="1")
-            count = (await client.get("/notes")).json()
+    async with _client(service.server) as client:
+        refused = await _post(client, "/answers")
+        added = [await _post(client, "/notes", name=f"{number}") for number in range(8)]
+        again = await _post(client, "/answers")
+        taken = await _post(client, "/notes", name="1")
+        count = (await client.get("/notes")).json()
 
     assert (refused.status_code, again.status_code) == (409, 409)
     assert refused.json()["code"] == "foreign_key_violation"
@@ -185,21 +227,19 @@ async def test_a_commit_that_fails_is_answered_with_409_and_the_next_requests_wo
     assert taken.status_code == 409
     assert [field["pointer"] for field in taken.json()["errors"]] == ["#/name"]
     assert count == 8
-    assert len(await _names(any_database_url)) == 8
+    assert len(await _names(service.url)) == 8
 
 
-async def test_a_connection_lost_before_the_commit_is_answered_with_503(
-    start_service: StartService, any_postgres_url: str
-) -> None:
-    with start_service(any_postgres_url) as server:
-        async with _client(server) as client:
-            lost = await _post(client, "/broken", name="lost")
-            after = [await _post(client, "/notes", name=f"{number}") for number in range(3)]
+@pytest.mark.parametrize("shared_service", ["asyncpg", "psycopg"], indirect=True)
+async def test_a_connection_lost_before_the_commit_is_answered_with_503(service: Running) -> None:
+    async with _client(service.server) as client:
+        lost = await _post(client, "/broken", name="lost")
+        after = [await _post(client, "/notes", name=f"{number}") for number in range(3)]
 
     assert lost.status_code == 503
     assert lost.headers["retry-after"] == "5"
     assert [response.status_code for response in after] == [201] * 3
-    assert await _names(any_postgres_url) == ["0", "1", "2"]
+    assert await _names(service.url) == ["0", "1", "2"]
 
 
 async def test_a_process_that_is_killed_loses_nothing_that_it_answered(
@@ -232,14 +272,11 @@ async def test_concurrent_changes_of_one_row_add_up_on_sqlite(
     assert await _names(sqlite_url) == ["15"]
 
 
-async def test_a_hundred_writers_at_once_all_succeed(
-    start_service: StartService, any_database_url: str
-) -> None:
-    with start_service(any_database_url) as server:
-        async with _client(server) as client:
-            responses = await asyncio.gather(
-                *(_post(client, "/notes", name=f"{number}") for number in range(100))
-            )
+async def test_a_hundred_writers_at_once_all_succeed(service: Running) -> None:
+    async with _client(service.server) as client:
+        responses = await asyncio.gather(
+            *(_post(client, "/notes", name=f"{number}") for number in range(100))
+        )
 
     assert {response.status_code for response in responses} == {201}
-    assert len(await _names(any_database_url)) == 100
+    assert len(await _names(service.url)) == 100
