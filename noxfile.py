@@ -39,6 +39,9 @@ WORKERS = str(min(os.cpu_count() or 1, 4))
 
 # uv never fetches an interpreter: a session runs on one that is present, or says that it is not.
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"  # noqa: TID251 - what every child process gets
+# Where it is set, each process that a session starts compiles what it imports, which takes as long
+# as all else that it does.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # noqa: TID251 - likewise
 # Coverage that a caller started is not the sessions' own.
 os.environ.pop("COVERAGE_PROCESS_START", None)  # noqa: TID251 - likewise
 
@@ -92,10 +95,7 @@ def tests(session: nox.Session) -> None:
     session.install(*LIBRARY, *_groups("test", "lint", "imports"))
     session.run("coverage", "erase")
     chosen = session.posargs or ["-n", WORKERS, *ELSEWHERE, "tests"]
-    # Where it is set, each process that a test starts compiles what it imports, which takes as long
-    # as all else that it does.
-    bytecode = {"PYTHONDONTWRITEBYTECODE": None}
-    session.run("coverage", "run", "-m", "pytest", *chosen, env=bytecode)
+    session.run("coverage", "run", "-m", "pytest", *chosen)
     session.run("coverage", "combine", "--quiet")
     # Some of the tests cover some of the code.
     session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))

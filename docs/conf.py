@@ -53,7 +53,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"fastapi_baseline\.health\.dependencies\.get_availability"),
     (r"py:.*", r"fastapi_baseline\.auth\.api_keys\.dependencies\.get_api_keys"),
     (r"py:.*", r"fastapi_baseline\.auth\.dependencies\.get_principal"),
-    (r"py:.*", r"fastapi_baseline\.auth\.principals\.Annotated"),
+    (r"py:.*", r"fastapi_baseline\.auth\.(principals|users\.self_service)\.Annotated"),
     (r"py:.*", r"fastapi_baseline\.auth\.sessions\.routes\.require_session"),
     (r"py:.*", r"fastapi_baseline\.caching\.after_commit\.(Commits|Invalidates)"),
     (r"py:.*", r"fastapi_baseline\.caching\.(memory\.Record|single_flight\.Flights)"),
