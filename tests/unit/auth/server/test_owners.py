@@ -12,7 +12,7 @@ from fastapi_baseline.persistence import Base, Database, UUIDPrimaryKey
 
 
 class Reader(Base, UUIDPrimaryKey, UserRecord):
-    """A user who owns something."""
+    __tablename__ = "reader_with_owners"
 
     display_name: Mapped[str] = mapped_column(default="")
 
@@ -21,7 +21,7 @@ class Reader(Base, UUIDPrimaryKey, UserRecord):
 async def reader() -> Reader:
     database = Database("sqlite://")
     async with database.engine.begin() as connection:
-        await connection.run_sync(Reader.metadata.tables["reader"].create)
+        await connection.run_sync(Reader.metadata.tables["reader_with_owners"].create)
     async with database.transaction() as session:
         reader = Reader(
             email="ann@example.com",
