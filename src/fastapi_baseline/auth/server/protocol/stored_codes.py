@@ -2,21 +2,30 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from fastapi_baseline.auth.server.digests import digest_of
 from fastapi_baseline.auth.server.errors import InvalidGrantError
 from fastapi_baseline.auth.server.models import OAuthClient, OAuthCode, OAuthGrant
 from fastapi_baseline.auth.server.protocol.exchange import Exchange, is_storable_secret
 
-_UPDATE = update(OAuthCode).execution_options(synchronize_session=False)
+# Made once: to put a statement together takes as long as to run it.
+#
 # Tokens of one grant are issued one after the other, and not while it ends: who waits here sees it
 # as it is then. The code itself is not locked, so that nobody waits in a circle with the one who
 # removes a client, and all that it was granted, from the top.
-_CODE_AND_GRANT = (
+_FIND = (
     select(OAuthCode, OAuthGrant)
     .join(OAuthGrant, OAuthGrant.id == OAuthCode.grant_id)
+    .where(OAuthCode.digest == bindparam("sought"))
     .with_for_update(of=OAuthGrant)
+)
+_CONSUME = (
+    update(OAuthCode)
+    .where(OAuthCode.digest == bindparam("sought"), OAuthCode.consumed_at.is_(None))
+    .values(consumed_at=bindparam("now"))
+    .returning(OAuthCode.digest)
+    .execution_options(synchronize_session=False)
 )
 
 
@@ -32,8 +41,7 @@ def find_code(exchange: Exchange, text: str, client: OAuthClient) -> StoredCode 
     """Return a code of a client that is good; with one that was used, its grant ends."""
     if not is_storable_secret(text):
         return None
-    statement = _CODE_AND_GRANT.where(OAuthCode.digest == digest_of(text))
-    row = exchange.session.execute(statement).first()
+    row = exchange.session.execute(_FIND, {"sought": digest_of(text)}).first()
     if row is None:
         return None
     stored = StoredCode(code=row[0], grant=row[1])
@@ -52,10 +60,8 @@ def consume_code(exchange: Exchange, stored: StoredCode) -> None:
     Raises:
         InvalidGrantError: If somebody else has used it; then all that came of it ends.
     """
-    consuming = _UPDATE.where(
-        OAuthCode.digest == stored.code.digest, OAuthCode.consumed_at.is_(None)
-    ).values(consumed_at=exchange.now)
-    if exchange.session.execute(consuming.returning(OAuthCode.digest)).first() is None:
+    values = {"sought": stored.code.digest, "now": exchange.now}
+    if exchange.session.execute(_CONSUME, values).first() is None:
         _report(exchange, stored)
         raise InvalidGrantError
 

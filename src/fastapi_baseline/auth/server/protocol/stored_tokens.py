@@ -3,19 +3,26 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from fastapi_baseline.auth.server.digests import REFRESH_PREFIX, digest_of, make_secret
 from fastapi_baseline.auth.server.errors import InvalidGrantError
 from fastapi_baseline.auth.server.models import OAuthClient, OAuthGrant, OAuthRefreshToken
 from fastapi_baseline.auth.server.protocol.exchange import Exchange, is_storable_secret
 
-_UPDATE = update(OAuthRefreshToken).execution_options(synchronize_session=False)
-# The grant is locked, and the token is not, as with codes.
-_TOKEN_AND_GRANT = (
+# Made once, and the grant is locked while the token is not, as with codes.
+_FIND = (
     select(OAuthRefreshToken, OAuthGrant)
     .join(OAuthGrant, OAuthGrant.id == OAuthRefreshToken.grant_id)
+    .where(OAuthRefreshToken.digest == bindparam("sought"))
     .with_for_update(of=OAuthGrant)
+)
+_CONSUME = (
+    update(OAuthRefreshToken)
+    .where(OAuthRefreshToken.digest == bindparam("sought"), OAuthRefreshToken.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+    .returning(OAuthRefreshToken.digest)
+    .execution_options(synchronize_session=False)
 )
 
 
@@ -31,8 +38,7 @@ def find_refresh_token(exchange: Exchange, text: str, client: OAuthClient) -> St
     """Return a refresh token of a client that is good; one that was used, is not."""
     if not is_storable_secret(text):
         return None
-    statement = _TOKEN_AND_GRANT.where(OAuthRefreshToken.digest == digest_of(text))
-    row = exchange.session.execute(statement).first()
+    row = exchange.session.execute(_FIND, {"sought": digest_of(text)}).first()
     if row is None:
         return None
     stored, now = StoredToken(token=row[0], grant=row[1]), exchange.now
@@ -51,10 +57,8 @@ def consume_refresh_token(exchange: Exchange, stored: StoredToken) -> None:
         InvalidGrantError: If somebody else has used it.
     """
     digest = stored.token.digest
-    consuming = _UPDATE.where(
-        OAuthRefreshToken.digest == digest, OAuthRefreshToken.used_at.is_(None)
-    ).values(used_at=exchange.now)
-    if exchange.session.execute(consuming.returning(OAuthRefreshToken.digest)).first() is None:
+    values = {"sought": digest, "now": exchange.now}
+    if exchange.session.execute(_CONSUME, values).first() is None:
         used = select(OAuthRefreshToken.used_at).where(OAuthRefreshToken.digest == digest)
         _report(exchange, stored, used_at=exchange.session.scalar(used) or exchange.now)
         raise InvalidGrantError
