@@ -9,27 +9,26 @@ from fastapi_baseline.auth.login.accounts import AllAccounts, Identity, read_rol
 @pytest.mark.parametrize(
     ("claims", "path", "roles"),
     [
-        ({"roles": ["a", "b"]}, "roles", {"a", "b"}),
-        ({"roles": "a"}, "roles", {"a"}),
-        ({"realm": {"roles": ["a"]}}, "realm.roles", {"a"}),
-        ({"a": {"b": {"c": ["x"]}}}, "a.b.c", {"x"}),
-        ({"https://shop.test/roles": ["a"]}, "https://shop.test/roles", {"a"}),
-        ({"cognito:groups": ["a"]}, "cognito:groups", {"a"}),
-        ({"roles": ["a", 7, None, ["b"], "", "c\n", "d" * 201]}, "roles", {"a"}),
-        ({"roles": {"a": 1}}, "roles", frozenset[str]()),
-        ({"roles": 7}, "roles", frozenset[str]()),
-        ({"realm": ["roles"]}, "realm.roles", frozenset[str]()),
-        ({"realm": "roles"}, "realm.roles", frozenset[str]()),
-        ({}, "roles", frozenset[str]()),
-        ({"roles": ["a"]}, None, frozenset[str]()),
+        ({"roles": ["a", "b"]}, "roles", ["a", "b"]),
+        ({"roles": "a"}, "roles", ["a"]),
+        ({"realm": {"roles": ["a"]}}, "realm.roles", ["a"]),
+        ({"a": {"b": {"c": ["x"]}}}, "a.b.c", ["x"]),
+        ({"https://shop.test/roles": ["a"]}, "https://shop.test/roles", ["a"]),
+        ({"cognito:groups": ["a"]}, "cognito:groups", ["a"]),
+        ({"roles": ["a", 7, None, ["b"], "", "c\n", "d" * 201]}, "roles", ["a"]),
+        ({"roles": {"a": 1}}, "roles", []),
+        ({"roles": 7}, "roles", []),
+        ({"realm": ["roles"]}, "realm.roles", []),
+        ({"realm": "roles"}, "realm.roles", []),
+        ({}, "roles", []),
+        ({"roles": ["a"]}, None, []),
     ],
-    # Two processes may write a set in two ways.
-    ids=lambda value: str(sorted(value) if isinstance(value, set | frozenset) else value),
+    ids=str,
 )
 def test_reads_roles_where_the_settings_say(
-    claims: dict[str, Any], path: str | None, roles: set[str]
+    claims: dict[str, Any], path: str | None, roles: list[str]
 ) -> None:
-    assert read_roles(claims, path) == roles
+    assert read_roles(claims, path) == set(roles)
 
 
 def test_reads_no_more_roles_than_anybody_has() -> None:
