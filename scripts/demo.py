@@ -81,8 +81,8 @@ def _show(screen: Screen, scratch: Path, log: Path) -> None:
         told = {"REDIS_URL": redis.url, "TMPDIR": str(scratch)}
         folder = ServiceFolder(path=path, environment=environment, told=told)
         migrate(screen, folder, message="create items")
-        with _serve(screen, folder, log, traces=traces, redis=redis) as service:
-            _show_service(screen, service, folder, traces=traces, redis=redis)
+        with _serve(screen, folder, log, traces=traces, redis=redis) as started_service:
+            service = _show_service(screen, started_service, folder, traces=traces, redis=redis)
             screen.title(f"All of it in {time.monotonic() - started:.0f} seconds.")
             if sys.stdin.isatty() and sys.stdout.isatty():
                 _stay_up(screen, service)
@@ -126,7 +126,8 @@ def _show_service(
     *,
     traces: TraceReceiver,
     redis: RedisProcess,
-) -> None:
+) -> Service:
+    """Show what a service does, and return it as somebody asks it who may do all."""
     screen.title("Who may use it")
     service = show_callers(screen, started, folder.run)
     screen.title("What it answers")
@@ -144,6 +145,7 @@ def _show_service(
     show_purge(screen, service, folder.run)
     show_outage(screen, service, redis)
     show_limit(screen, service)
+    return service
 
 
 def _show_health(screen: Screen, service: Service) -> None:

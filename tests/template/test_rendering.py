@@ -151,7 +151,7 @@ def test_asks_for_the_library_of_the_same_release(service: Path) -> None:
 @pytest.mark.parametrize(
     ("capability", "traces"),
     [
-        ("cache", (",cache,", "CACHE__", "__cache_tag__", "caching", "cached")),
+        ("cache", ("[cache,", "CACHE__", "__cache_tag__", "caching", "cached")),
         ("ratelimit", (",ratelimit,", "RATE_LIMITS__", "rate_limiting", "limiter")),
     ],
 )
@@ -183,7 +183,7 @@ def test_has_traces_of_one_way_to_say_who_one_is(auth: str, render: Render) -> N
     found = {way for way, traces in AUTH_TRACES.items() if all(trace in text for trace in traces)}
     partly = {way for way, traces in AUTH_TRACES.items() if any(trace in text for trace in traces)}
     assert found == partly == {auth} - {"none"}
-    assert ("[auth," in text, "as_user" in text) == (auth != "none", auth != "none")
+    assert (",oauth2," in text, "as_user" in text) == (auth != "none", auth != "none")
 
 
 def test_puts_a_line_between_its_own_entries_and_those_of_the_user(service: Path) -> None:

@@ -1,7 +1,8 @@
 """What Alembic's `env.py` does in a service."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import importlib
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -42,10 +43,11 @@ class Run:
     applied: list[str] = field(default_factory=list[str])
 
 
-def run_environment(settings_class: type[Settings]) -> None:
+def run_environment(settings_class: type[Settings], *, models: Sequence[str] = ()) -> None:
     """Do what Alembic wants done, on the database that the settings name.
 
-    The models of all domains are imported, so that they can be compared. All migrations of a run
+    The models of all domains are imported, and the modules that `models` names, so that they can be
+    compared: those of the library belong to a service that uses them. All migrations of a run
     are one transaction, on SQLite too. Runs at the same time take turns.
 
     Raises:
@@ -59,6 +61,8 @@ def run_environment(settings_class: type[Settings]) -> None:
     package = package_of(settings_class)
     if package is not None:
         find_domains(package)
+    for name in models:
+        importlib.import_module(name)
     run: Run = context.config.attributes.get(RUN_ATTRIBUTE) or Run(is_writing=True)
     try:
         _run_to_completion(lambda: _migrate(settings, run))
