@@ -126,6 +126,8 @@ def test_migrates_its_database_and_back(default_service: Path, run: Run, environ
     run(baseline, "db", "check", cwd=default_service, code=1)
 
     text = revision.read_text(encoding="utf-8")
+    # What people need who sign in as soon as the settings say how.
+    assert all(f'"{table}"' in text for table in ("auth_session", "auth_login_entry"))
     (identifier,) = re.findall(r'^revision: str = "(\w+)"$', text, flags=re.MULTILINE)
     assert identifier in current
     assert "op.create_table" in text
