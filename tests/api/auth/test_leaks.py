@@ -524,8 +524,8 @@ async def send_nonsense(story: Story) -> None:
 async def go_on_without_tables(story: Story) -> None:
     """Send secrets to a service whose database refuses every statement, and logs why."""
     async with story.app.state.database.engine.begin() as connection:
-        for name, table in Base.metadata.tables.items():
-            if name.startswith(("auth_", "leak_")):
+        for table in reversed(Base.metadata.sorted_tables):
+            if table.name.startswith(("auth_", "leak_")):
                 await connection.execute(DropTable(table, if_exists=True))
     story.client.cookies.set("__Host-session", planted_cookie(story))
     await story.get("/auth/me")
