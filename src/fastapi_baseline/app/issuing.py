@@ -10,7 +10,6 @@ from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
 
 from fastapi_baseline.app.parts import Parts
-from fastapi_baseline.auth.encryption import KeyRing, make_key_ring
 from fastapi_baseline.errors import BaselineError, ConfigurationError
 from fastapi_baseline.lifecycle import StatelessLifespan
 
@@ -183,7 +182,10 @@ def open_pages(app: FastAPI, parts: Parts) -> None:
         app.state.pages = make_pages(parts.settings)
 
 
-def _keys_of(parts: Parts) -> KeyRing:
+def _keys_of(parts: Parts) -> Any:
+    # Likewise.
+    from fastapi_baseline.auth.encryption import make_key_ring  # noqa: PLC0415
+
     settings = parts.settings
     return make_key_ring(settings.auth.secret_keys, is_deployed=settings.is_deployed)
 

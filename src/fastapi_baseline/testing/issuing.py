@@ -14,13 +14,12 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient, BasicAuth, Response
 from pydantic import SecretStr
-from sqlalchemy import Table
 from starlette.requests import Request
 from starlette.responses import Response as EmptyResponse
 
 from fastapi_baseline import Settings, create_app
+from fastapi_baseline._extras import optional
 from fastapi_baseline.auth.principals import SELF, Principal
 from fastapi_baseline.auth.security_events import SecurityEvent
 from fastapi_baseline.auth.server import models
@@ -44,6 +43,11 @@ from fastapi_baseline.settings.auth import (
     UserSettings,
 )
 from fastapi_baseline.testing.clock import ManualClock
+
+with optional("httpx2", extra="testing"):
+    from httpx2 import ASGITransport, AsyncClient, BasicAuth, Response
+with optional("sqlalchemy", extra="persistence"):
+    from sqlalchemy import Table
 
 ORIGIN = "https://issuer.example.com"
 """Where the service is, and what its tokens say who has issued them."""
