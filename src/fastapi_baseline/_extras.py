@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 from fastapi_baseline.errors import MissingExtraError
 
@@ -25,3 +26,14 @@ def optional(*modules: str, extra: str) -> Generator[None]:
             f"pip install 'fastapi-baseline[{extra}]'"
         )
         raise MissingExtraError(message) from error
+
+
+class Untyped:
+    """Stands for a class of a library without types, to inherit from: it can have any attribute."""
+
+    def __init__(self, *values: Any, **more: Any) -> None:
+        """Take anything."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Have anything, for type checkers."""
+        raise AttributeError(name)

@@ -9,10 +9,10 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote_plus
 
-from fastapi_baseline._extras import optional
+from fastapi_baseline._extras import Untyped, optional
 from fastapi_baseline.auth.login.providers import Provider, algorithm_of
 from fastapi_baseline.auth.tokens.fetching import MAX_ANSWER_BYTES
 from fastapi_baseline.clock import Clock
@@ -36,7 +36,7 @@ _ASSERTION_ID_BYTES = 32
 
 # Authlib has no types, so nothing more can be said of what comes from it.
 _BaseHttp: Any = AsyncOAuth2Client
-_BaseApp: Any = StarletteOAuth2App
+_BaseApp = cast("type[Untyped]", StarletteOAuth2App)
 OAuthProtocolError: Any = OAuthError
 """What Authlib raises where a provider answers with an error; `error` is its code."""
 

@@ -25,9 +25,12 @@ _ADDRESS = "https://server.invalid/oauth2/token"
 class TokenRequest(RequestBase):
     """A request at the token endpoint, with all that it is answered from."""
 
+    auth_method: str | None = None
+    """How the client has proved who it is."""
+
     def __init__(self, form: dict[str, str], exchange: Exchange) -> None:
         """Hold a form that was read, and what it is answered with."""
-        RequestBase.__init__(self, "POST", _ADDRESS, headers={})
+        super().__init__("POST", _ADDRESS, headers={})
         self.payload = BasicPayload(form)
         self.exchange = exchange
 

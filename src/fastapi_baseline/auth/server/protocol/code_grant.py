@@ -46,7 +46,8 @@ class CodeGrant(CodeGrantBase):
             InvalidGrantError: If somebody else has used it.
         """
         consume_code(self.request.exchange, self.request.authorization_code.stored)
-        return CodeGrantBase.create_token_response(self)
+        base: Any = super()
+        return base.create_token_response()
 
     def generate_token(self, **values: Any) -> dict[str, Any]:
         """Return what was granted.

@@ -4,7 +4,7 @@ import importlib
 import logging
 from typing import Any
 
-from fastapi_baseline._extras import optional
+from fastapi_baseline._extras import Untyped, optional
 
 with optional("authlib", extra="oauth2"):
     _rfc6749: Any = importlib.import_module("authlib.oauth2.rfc6749")
@@ -14,12 +14,14 @@ with optional("authlib", extra="oauth2"):
 # Its messages of the level DEBUG have tokens and verifiers in them.
 logging.getLogger("authlib").setLevel(logging.INFO)
 
-AuthorizationServerBase: Any = _rfc6749.AuthorizationServer
+_AnyClass = type[Untyped]
+
+AuthorizationServerBase: _AnyClass = _rfc6749.AuthorizationServer
 BasicPayload: Any = importlib.import_module("authlib.oauth2.rfc6749.requests").BasicOAuth2Payload
-ClientBase: Any = _rfc6749.ClientMixin
-ClientCredentialsGrantBase: Any = _grants.ClientCredentialsGrant
-CodeChallengeBase: Any = _rfc7636.CodeChallenge
-CodeGrantBase: Any = _grants.AuthorizationCodeGrant
-RefreshTokenGrantBase: Any = _grants.RefreshTokenGrant
-RequestBase: Any = _rfc6749.OAuth2Request
-TokenBase: Any = _rfc6749.TokenMixin
+ClientBase: _AnyClass = _rfc6749.ClientMixin
+ClientCredentialsGrantBase: _AnyClass = _grants.ClientCredentialsGrant
+CodeChallengeBase: _AnyClass = _rfc7636.CodeChallenge
+CodeGrantBase: _AnyClass = _grants.AuthorizationCodeGrant
+RefreshTokenGrantBase: _AnyClass = _grants.RefreshTokenGrant
+RequestBase: _AnyClass = _rfc6749.OAuth2Request
+TokenBase: _AnyClass = _rfc6749.TokenMixin

@@ -53,4 +53,5 @@ class StrictCodeChallenge(CodeChallengeBase):
         if not is_challenge(grant.request.authorization_code.code_challenge):
             # A code that was asked for without a challenge: there is none, and never was.
             raise InvalidGrantError
-        CodeChallengeBase.validate_code_verifier(self, grant, result)
+        base: Any = super()
+        base.validate_code_verifier(grant, result)

@@ -30,7 +30,8 @@ class RefreshTokenGrant(RefreshTokenGrantBase):
             InvalidScopeError: If it asks for what can be no scope.
         """
         read_scopes(self.request.payload.scope)
-        RefreshTokenGrantBase.validate_token_request(self)
+        base: Any = super()
+        base.validate_token_request()
 
     def authenticate_refresh_token(self, refresh_token: str) -> KnownToken | None:
         """Return a token that is good for the client, or `None`."""
@@ -58,7 +59,8 @@ class RefreshTokenGrant(RefreshTokenGrantBase):
             InvalidGrantError: If somebody else has used it.
         """
         consume_refresh_token(self.request.exchange, self.request.refresh_token.stored)
-        return RefreshTokenGrantBase.create_token_response(self)
+        base: Any = super()
+        return base.create_token_response()
 
     def generate_token(self, **values: Any) -> dict[str, Any]:
         """Return what is asked for, which is as much as was granted, or less."""
