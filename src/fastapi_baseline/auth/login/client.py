@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from fastapi_baseline._extras import optional
+from fastapi_baseline.auth.login._protocol import OAuthProtocolError
 from fastapi_baseline.auth.login.errors import InvalidUserinfoError, ProviderRefusedError
-from fastapi_baseline.auth.login.protocol import OAuthProtocolError
 from fastapi_baseline.auth.login.provider_connection import ProviderConnection
 from fastapi_baseline.auth.login.tokens import ProviderTokens
 from fastapi_baseline.auth.tokens.fetching import FetchError

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from fastapi_baseline._extras import optional
+from fastapi_baseline.auth.login._protocol import ProtocolClient
 from fastapi_baseline.auth.login.errors import ProviderUnavailableError
 from fastapi_baseline.auth.login.id_tokens import IdTokenVerifier
-from fastapi_baseline.auth.login.protocol import ProtocolClient
 from fastapi_baseline.auth.login.provider_keys import make_provider_keys
 from fastapi_baseline.auth.login.provider_metadata import MetadataCache, ProviderMetadata
 from fastapi_baseline.auth.login.providers import Provider
@@ -50,7 +50,7 @@ class ProviderConnection:
         self.id_tokens = IdTokenVerifier(
             provider, self._keys, clock=clock, clock_skew=settings.clock_skew
         )
-        self.protocol = ProtocolClient(
+        self.protocol: Any = ProtocolClient(
             provider,
             self._load_protocol_metadata,
             clock=clock,

@@ -4,11 +4,6 @@ import base64
 import hashlib
 import hmac
 import re
-from types import MappingProxyType
-from typing import Any
-
-from fastapi_baseline.auth.server.errors import InvalidGrantError, ProtocolError
-from fastapi_baseline.auth.server.protocol.library import CodeChallengeBase
 
 METHOD = "S256"
 """The only `code_challenge_method`: with `plain`, who sees the request has the verifier."""
@@ -28,30 +23,12 @@ def make_challenge(verifier: str) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def _is_made_of(verifier: str, challenge: str) -> bool:
+def is_verifier(text: str) -> bool:
+    """Return whether a text may be a verifier (section 4.1)."""
+    # Authlib's own pattern would let a line break pass at the end.
+    return _VERIFIER.fullmatch(text) is not None
+
+
+def is_made_of(verifier: str, challenge: str) -> bool:
+    """Return whether a challenge is that of a verifier; the time it takes does not tell why not."""
     return hmac.compare_digest(make_challenge(verifier), challenge)
-
-
-class StrictCodeChallenge(CodeChallengeBase):
-    """What Authlib asks for a verifier with; it is asked for whatever the client is."""
-
-    DEFAULT_CODE_CHALLENGE_METHOD = METHOD
-    SUPPORTED_CODE_CHALLENGE_METHOD = (METHOD,)
-    CODE_CHALLENGE_METHODS = MappingProxyType({METHOD: _is_made_of})
-
-    def validate_code_verifier(self, grant: Any, result: Any) -> None:
-        """Refuse a request whose verifier is not that of the code.
-
-        Raises:
-            ProtocolError: If there is none, or what cannot be one.
-            InvalidGrantError: If it is another one.
-        """
-        verifier: str | None = grant.request.form.get("code_verifier")
-        # Authlib's own pattern would let a line break pass at the end.
-        if verifier is None or not _VERIFIER.fullmatch(verifier):
-            raise ProtocolError("The code_verifier is missing, or malformed.")
-        if not is_challenge(grant.request.authorization_code.code_challenge):
-            # A code that was asked for without a challenge: there is none, and never was.
-            raise InvalidGrantError
-        base: Any = super()
-        base.validate_code_verifier(grant, result)

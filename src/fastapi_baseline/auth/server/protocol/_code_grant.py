@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi_baseline.auth.server.protocol.adapters import KnownClient, KnownCode
+from fastapi_baseline.auth.server.protocol._adapters import KnownClient, KnownCode
 from fastapi_baseline.auth.server.protocol.issuing import get_owner, issue_for_user
 from fastapi_baseline.auth.server.protocol.library import CodeGrantBase
 from fastapi_baseline.auth.server.protocol.stored_codes import consume_code, find_code
