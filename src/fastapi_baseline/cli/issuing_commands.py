@@ -179,7 +179,8 @@ def rotate(
     rotate_keys(target, is_immediate=is_immediate, is_json=is_json)
 
 
-@keys.command()
+# The name of a key may begin with a dash.
+@keys.command(context_settings={"ignore_unknown_options": True})
 def revoke(
     kid: Annotated[str, typer.Argument(metavar="KID", help="As `list` shows it.")],
     *,

@@ -1,11 +1,8 @@
 import logging
 
 from fastapi_baseline.auth.server.protocol import library
-from fastapi_baseline.auth.server.protocol.pkce import (
-    StrictCodeChallenge,
-    is_challenge,
-    make_challenge,
-)
+from fastapi_baseline.auth.server.protocol._code_challenge import StrictCodeChallenge
+from fastapi_baseline.auth.server.protocol.pkce import is_challenge, make_challenge
 
 
 def test_makes_the_challenge_of_the_example_of_rfc_7636() -> None:
