@@ -6,13 +6,13 @@ from typing import Any
 from fastapi_baseline.auth.server.digests import digest_of
 from fastapi_baseline.auth.server.models import OAuthClient
 from fastapi_baseline.auth.server.protocol.access_tokens import join_scopes
-from fastapi_baseline.auth.server.protocol.exchange import Exchange, are_covered, read_scopes
-from fastapi_baseline.auth.server.protocol.library import (
+from fastapi_baseline.auth.server.protocol.authlib_classes import (
     BasicPayload,
     ClientBase,
     RequestBase,
     TokenBase,
 )
+from fastapi_baseline.auth.server.protocol.exchange import Exchange, are_covered, read_scopes
 from fastapi_baseline.auth.server.protocol.pkce import METHOD
 from fastapi_baseline.auth.server.protocol.stored_codes import StoredCode
 from fastapi_baseline.auth.server.protocol.stored_tokens import StoredToken

@@ -3,9 +3,9 @@
 from typing import Any
 
 from fastapi_baseline.auth.server.errors import InvalidScopeError
+from fastapi_baseline.auth.server.protocol.authlib_classes import ClientCredentialsGrantBase
 from fastapi_baseline.auth.server.protocol.exchange import are_covered, read_scopes
 from fastapi_baseline.auth.server.protocol.issuing import issue_for_client
-from fastapi_baseline.auth.server.protocol.library import ClientCredentialsGrantBase
 
 OF_USERS = frozenset({"openid", "profile", "email", "address", "phone", "offline_access"})
 """Scopes that are about a user, and mean nothing without one."""

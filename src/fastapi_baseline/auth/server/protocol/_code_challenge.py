@@ -4,7 +4,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fastapi_baseline.auth.server.errors import InvalidGrantError, ProtocolError
-from fastapi_baseline.auth.server.protocol.library import CodeChallengeBase
+from fastapi_baseline.auth.server.protocol.authlib_classes import CodeChallengeBase
 from fastapi_baseline.auth.server.protocol.pkce import (
     METHOD,
     is_challenge,

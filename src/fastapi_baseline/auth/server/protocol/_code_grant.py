@@ -3,8 +3,8 @@
 from typing import Any
 
 from fastapi_baseline.auth.server.protocol._adapters import KnownClient, KnownCode
+from fastapi_baseline.auth.server.protocol.authlib_classes import CodeGrantBase
 from fastapi_baseline.auth.server.protocol.issuing import get_owner, issue_for_user
-from fastapi_baseline.auth.server.protocol.library import CodeGrantBase
 from fastapi_baseline.auth.server.protocol.stored_codes import consume_code, find_code
 
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from fastapi_baseline.auth.server.protocol._adapters import KnownClient, KnownToken
+from fastapi_baseline.auth.server.protocol.authlib_classes import RefreshTokenGrantBase
 from fastapi_baseline.auth.server.protocol.exchange import read_scopes
 from fastapi_baseline.auth.server.protocol.issuing import get_owner, issue_for_user
-from fastapi_baseline.auth.server.protocol.library import RefreshTokenGrantBase
 from fastapi_baseline.auth.server.protocol.stored_tokens import (
     consume_refresh_token,
     find_refresh_token,

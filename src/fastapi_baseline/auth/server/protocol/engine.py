@@ -24,13 +24,13 @@ from fastapi_baseline.auth.server.protocol._client_credentials import ClientCred
 from fastapi_baseline.auth.server.protocol._code_challenge import StrictCodeChallenge
 from fastapi_baseline.auth.server.protocol._code_grant import CodeGrant
 from fastapi_baseline.auth.server.protocol._refresh_grant import RefreshTokenGrant
+from fastapi_baseline.auth.server.protocol.authlib_classes import AuthorizationServerBase
 from fastapi_baseline.auth.server.protocol.client_proofs import (
     ClientCredentials,
     authenticate,
     read_credentials,
 )
 from fastapi_baseline.auth.server.protocol.exchange import Exchange
-from fastapi_baseline.auth.server.protocol.library import AuthorizationServerBase
 from fastapi_baseline.auth.server.protocol.services import ProtocolServices
 
 GRANT_TYPES = ("authorization_code", "client_credentials", "refresh_token")

@@ -1,6 +1,6 @@
 import logging
 
-from fastapi_baseline.auth.server.protocol import library
+from fastapi_baseline.auth.server.protocol import authlib_classes
 from fastapi_baseline.auth.server.protocol._code_challenge import StrictCodeChallenge
 from fastapi_baseline.auth.server.protocol.pkce import is_challenge, make_challenge
 
@@ -28,5 +28,5 @@ def test_s02_there_is_no_other_method() -> None:
 
 
 def test_s18_authlib_writes_no_tokens_into_logs() -> None:
-    assert library.RequestBase.__module__.startswith("authlib.")
+    assert authlib_classes.RequestBase.__module__.startswith("authlib.")
     assert not logging.getLogger("authlib.oauth2.rfc6749.grants").isEnabledFor(logging.DEBUG)
