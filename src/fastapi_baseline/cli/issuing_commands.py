@@ -179,8 +179,10 @@ def rotate(
     rotate_keys(target, is_immediate=is_immediate, is_json=is_json)
 
 
-# The name of a key may begin with a dash.
-@keys.command(context_settings={"ignore_unknown_options": True})
+# The name of a key may begin with a dash, and its letters are no options, nor is the one for help.
+@keys.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
+)
 def revoke(
     kid: Annotated[str, typer.Argument(metavar="KID", help="As `list` shows it.")],
     *,

@@ -374,7 +374,11 @@ def test_a_key_is_revoked(ask: Ask) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [(("rotate",), "is published already"), (("revoke", "nothing"), "There is no key")],
+    [
+        (("rotate",), "is published already"),
+        (("revoke", "nothing"), "There is no key"),
+        (("revoke", "-begins-with-a-dash"), "There is no key"),
+    ],
 )
 def test_what_cannot_be_done_with_keys_is_said_in_one_line(
     ask: Ask,
