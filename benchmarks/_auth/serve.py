@@ -1,20 +1,16 @@
 """Serve a contender on a core: `python -m benchmarks._auth.serve NAME --port 8000 --core 0`."""
 
-import argparse
 import json
 import os
 import urllib.request
 
 from benchmarks._auth.apps import NAMES, Places, make
-from benchmarks._http.serve import serve
+from benchmarks._http.serve import options_of, serve
 
 
 def main() -> None:
     """Serve until the process is told to stop."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=NAMES)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--core", type=int, required=True)
+    parser = options_of(NAMES, description=__doc__)
     parser.add_argument("--issuer", required=True)
     parser.add_argument("--redis", default="")
     options = parser.parse_args()

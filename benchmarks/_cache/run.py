@@ -1,6 +1,5 @@
 """The benchmark of the cache itself, in an environment that has the peers: `--quick` for a short run."""
 
-import argparse
 import importlib.util
 import sys
 from contextlib import AbstractContextManager
@@ -21,19 +20,19 @@ from benchmarks._cache.apps import (
     make,
 )
 from benchmarks._frozen import FROZEN_AIMS, freeze_under_load
-from benchmarks._http.load import LoadError, check, cores
-from benchmarks._http.report import versions
+from benchmarks._http.load import cores
 from benchmarks._http.servers import Server, running
 from benchmarks._http.service import PATH
+from benchmarks._outcome import versions
 from benchmarks._rounds import (
     BARE,
     PACKAGES,
-    QUICK,
     Contender,
     Effort,
     Findings,
     asked_of,
     cost_in_process,
+    main,
     say,
     take_turns,
 )
@@ -76,34 +75,18 @@ _SHOWN = {
 }
 
 
-def main() -> int:
-    """Measure, print tables, write the file, and return 0 if the aims are met, else 1."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a short run: to try, not to judge")
-    options = parser.parse_args()
-    try:
-        check()
-        findings = _run(QUICK if options.quick else Effort())
-    except LoadError as error:
-        print(error)
-        return 1
-    findings.is_quick = options.quick
-    return findings.write()
-
-
 def _run(effort: Effort) -> Findings:
     _, there = cores()
     with redis_process(core=there) as redis:
         measured = take_turns(_contenders(redis), effort)
         say("hits without a server")
         apps = {name: make(name, redis=None) for name in (BARE, UNCACHED, L1, PUBLIC, CACHE2)}
-        figures = {asked_of(name): share for name, share in measured.asked.items()}
-        figures |= cost_in_process(apps, query=_QUERY, blocks=effort.blocks)
+        figures = measured.figures() | cost_in_process(apps, query=_QUERY, blocks=effort.blocks)
         say("an outage")
         with _server(REDIS, redis) as service:
             figures |= freeze_under_load(service, redis, effort)
     return Findings(
-        name="cache",
+        is_quick=effort.is_quick,
         versions=versions([*PACKAGES, "fastapi-cache2", "fastapi-cachex"]),
         loads=measured.loads,
         compared=_COMPARED,
@@ -137,4 +120,4 @@ def _contenders(redis: RedisProcess) -> list[Contender]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(_run, name="cache", description=__doc__))

@@ -1,30 +1,24 @@
-"""What the HTTP benchmark found: the tables, the file of results, and the aims."""
+"""What the HTTP benchmark found: the tables, what is written, and the aims."""
 
-import json
-import os
-import platform
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks._http.apps import BARE, DEFAULT, PEERS, SAMPLED_PEERS, TRACED, UNTRACED_PEERS
-from benchmarks._http.load import Burst, Load, wrk_version
+from benchmarks._http.load import Burst, Load
+from benchmarks._outcome import (
+    SERVED_BY,
+    Aim,
+    load_figures,
+    throughput_ratios,
+    throughputs_by_round,
+)
 
-RESULTS = Path(__file__).parents[2] / "build/bench/http.json"
 APPS = (BARE, DEFAULT, TRACED, PEERS)
 MANY = f"{DEFAULT} with 500 routes"
 PACKAGES = (
-    "fastapi-baseline",
-    "fastapi",
-    "starlette",
-    "uvicorn",
-    "uvloop",
-    "httptools",
-    "pydantic",
+    *SERVED_BY,
     "opentelemetry-sdk",
     "prometheus-client",
     "asgi-correlation-id",
@@ -33,28 +27,6 @@ PACKAGES = (
     "prometheus-fastapi-instrumentator",
     "opentelemetry-instrumentation-fastapi",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aim:
-    """A figure, and what it should be."""
-
-    name: str
-    value: float | None
-    bound: str
-    goal: float
-
-    @property
-    def is_met(self) -> bool:
-        """Return whether it is what it should be; what was not measured is not."""
-        if self.value is None:
-            return False
-        return self.value <= self.goal if self.bound == "at most" else self.value >= self.goal
-
-    def __str__(self) -> str:
-        verdict = "met" if self.is_met else "MISSED"
-        value = "not measured" if self.value is None else f"{self.value:.3g}"
-        return f"{self.name}: {value}, aim {self.bound} {self.goal:g}: {verdict}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,11 +57,7 @@ class Report:
             "default_over_peers_sampled": (DEFAULT, SAMPLED_PEERS),
             "default_over_peers_untraced": (DEFAULT, UNTRACED_PEERS),
         }
-        return {
-            name: round(self.loads[one].over(self.loads[other]), 3)
-            for name, (one, other) in compared.items()
-            if {one, other} <= self.loads.keys()
-        }
+        return throughput_ratios(self.loads, compared)
 
     def p99_ratios(self) -> dict[str, float]:
         """Return how the slowest 1 % compare: higher is better, as with throughputs."""
@@ -130,10 +98,7 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return what is written."""
-        apps = {
-            name: {"rps": round(load.rps, 1), "p99_ms": round(load.p99_ms, 3)}
-            for name, load in self.loads.items()
-        }
+        apps = load_figures(self.loads)
         return {
             "versions": self.versions,
             "is_quick": self.is_quick,
@@ -141,10 +106,7 @@ class Report:
             "ratios": self.ratios(),
             "p99_ratios": self.p99_ratios(),
             "beside": {name: apps[name] for name in apps if name not in APPS},
-            "rounds": {
-                name: [round(burst.rps, 1) for burst in load.bursts]
-                for name, load in self.loads.items()
-            },
+            "rounds": throughputs_by_round(self.loads),
             "cpu_us": {
                 name: round(median(load.cpu_us), 1)
                 for name, load in self.loads.items()
@@ -157,14 +119,6 @@ class Report:
             "lost_lines": self.lost_lines,
             "aims": {aim.name: aim.is_met for aim in self.aims()},
         }
-
-    def write(self, path: Path = RESULTS) -> None:
-        """Print the tables, and write the results."""
-        print(", ".join(f"{name} {value}" for name, value in self.versions.items()))
-        for line in self.tables():
-            print(line)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
 
     def tables(self) -> Iterable[str]:
         """Return the lines of every table."""
@@ -187,16 +141,6 @@ class Report:
         for path, burst in self.health.items():
             yield f"{path}: {burst.rps:.0f} requests/s, p99 {burst.p99_ms:.2f} ms, 100 at once"
 
-    def judge(self) -> int:
-        """Print each aim and whether it is met; return 0 if all of them are, else 1."""
-        print()
-        aims = self.aims()
-        for aim in aims:
-            print(aim)
-        if self.is_quick:
-            print("These were short runs: figures to try with, not to judge by.")
-        return 0 if all(aim.is_met for aim in aims) else 1
-
 
 def _least(name: str, value: float | None, goal: float) -> Aim:
     return Aim(name=name, value=value, bound="at least", goal=goal)
@@ -204,18 +148,3 @@ def _least(name: str, value: float | None, goal: float) -> Aim:
 
 def _most(name: str, value: float | None, goal: float) -> Aim:
     return Aim(name=name, value=value, bound="at most", goal=goal)
-
-
-def versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Return the versions of packages, of Python and of the load, and the machine's cores."""
-    found: dict[str, str] = {}
-    for name in names:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return {
-        **found,
-        "Python": platform.python_version(),
-        "wrk": wrk_version(),
-        "Linux": platform.release(),
-        "cores": str(os.cpu_count()),
-    }

@@ -1,39 +1,25 @@
 """The HTTP benchmark itself, in an environment that has the peers: `--quick` for a short run."""
 
-import argparse
 import importlib.util
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks._http import layers
 from benchmarks._http.apps import BARE, DEFAULT, PEERS, SAMPLED_PEERS, TRACED, UNTRACED_PEERS
 from benchmarks._http.collector import batches, collector
-from benchmarks._http.load import Burst, Load, LoadError, burst, check, cores
-from benchmarks._http.report import MANY, Report, versions
+from benchmarks._http.load import Load, LoadError, cores
+from benchmarks._http.report import MANY, PACKAGES, Report
 from benchmarks._http.servers import Server, get, server
-from benchmarks._http.service import HEADERS, TARGET
+from benchmarks._http.service import TARGET
+from benchmarks._outcome import versions
+from benchmarks._rounds import QUICK, Effort, add_burst, main, rotated, say, send
 
 _PROBES = ("/livez", "/readyz", "/health")
 _AT_ONCE = 100
+_QUICK = replace(QUICK, blocks=6)
 _EXPECTED = ("x-request-id", "x-content-type-options", "access-control-allow-origin")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effort:
-    """How long everything takes."""
-
-    rounds: int = 7
-    seconds: float = 3.0
-    warm_up: float = 1.0
-    connections: int = 16
-    blocks: int = 30
-    """How often each arrangement of layers is measured without a server."""
-
-
-QUICK = Effort(rounds=1, seconds=1.0, warm_up=1.0, blocks=6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,29 +45,6 @@ CONTENDERS = (
 )
 
 
-def main() -> int:
-    """Measure, print tables, write the file, and return 0 if the aims are met, else 1."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a short run: to try, not to judge")
-    options = parser.parse_args()
-    try:
-        check()
-        report = _run(QUICK if options.quick else Effort())
-    except LoadError as error:
-        print(error)
-        return 1
-    report.is_quick = options.quick
-    report.write()
-    return report.judge()
-
-
-_STARTED = time.monotonic()
-
-
-def _say(text: str) -> None:
-    print(f"[{time.monotonic() - _STARTED:5.0f} s] {text}", file=sys.stderr, flush=True)
-
-
 def _contenders() -> Sequence[Contender]:
     if importlib.util.find_spec("prometheus_fastapi_instrumentator") is not None:
         return CONTENDERS
@@ -94,30 +57,27 @@ def _run(effort: Effort) -> Report:
     here, there = cores()
     if here == there:
         print("There is one core only: the servers and the load share it.")
-    report = Report(versions=versions(), loads={one.name: Load() for one in contenders})
+    report = Report(
+        versions=versions(PACKAGES),
+        loads={one.name: Load() for one in contenders},
+        is_quick=effort.is_quick,
+    )
     with collector(core=there) as spans:
         for number in range(effort.rounds):
-            _say(f"round {number + 1} of {effort.rounds}")
+            say(f"round {number + 1} of {effort.rounds}")
             for one in rotated(contenders, number):
                 _round(one, report, effort, spans=spans, first=number == 0)
-    _say("health")
+    say("health")
     with server(DEFAULT, core=here) as running:
         report.health = {
-            path: _burst(running, path, effort, connections=_AT_ONCE)
+            path: send(running, effort, target=path, connections=_AT_ONCE)
             for path in _PROBES
             if _is_served(running, path)
         }
-    _say("layers")
+    say("layers")
     report.layers = layers.measure(blocks=effort.blocks)
     report.added = layers.added_by_routes(blocks=effort.blocks)
     return report
-
-
-def rotated(contenders: Sequence[Contender], number: int) -> Iterator[Contender]:
-    """Give the contenders in an order that is another one in each round."""
-    turn = number % len(contenders)
-    in_order = [*contenders[turn:], *contenders[:turn]]
-    yield from in_order if number % 2 == 0 else reversed(in_order)
 
 
 def _round(one: Contender, report: Report, effort: Effort, *, spans: str, first: bool) -> None:
@@ -131,13 +91,8 @@ def _round(one: Contender, report: Report, effort: Effort, *, spans: str, first:
         if first:
             report.memory_mib = {**report.memory_mib, one.name: running.memory_mib()}
             _check_features(one, running)
-        warm = _burst(running, TARGET, effort, seconds=effort.warm_up)
-        used = running.cpu_seconds()
-        measured = _burst(running, TARGET, effort)
-        used = running.cpu_seconds() - used
-        load = report.loads[one.name]
-        load.bursts.append(measured)
-        load.cpu_us.append(used / measured.requests * 1e6)
+        warm = send(running, effort, seconds=effort.warm_up)
+        measured = add_burst(report.loads[one.name], running, effort)
         if one.writes_lines:
             asked = warm.requests + measured.requests
             report.lost_lines += max(asked - running.lines(), 0)
@@ -167,23 +122,5 @@ def _is_served(running: Server, path: str) -> bool:
     return True
 
 
-def _burst(
-    running: Server,
-    path: str,
-    effort: Effort,
-    *,
-    seconds: float | None = None,
-    connections: int | None = None,
-) -> Burst:
-    _, there = cores()
-    return burst(
-        f"{running.address}{path}",
-        seconds=seconds or effort.seconds,
-        connections=connections or effort.connections,
-        core=there,
-        headers=HEADERS,
-    )
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(_run, name="http", description=__doc__, quick=_QUICK))

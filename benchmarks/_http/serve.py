@@ -3,6 +3,7 @@
 import argparse
 import gc
 import os
+from collections.abc import Collection
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,10 +13,7 @@ from benchmarks._http.apps import NAMES, TRUSTED, Wanted, make
 
 def main() -> None:
     """Serve until the process is told to stop."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=NAMES)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--core", type=int, required=True)
+    parser = options_of(NAMES, description=__doc__)
     parser.add_argument("--routes", type=int, default=10)
     parser.add_argument("--collector")
     options = parser.parse_args()
@@ -23,6 +21,15 @@ def main() -> None:
     app = make(options.name, Wanted(routes=options.routes, collector=options.collector))
     # The peers' client address comes from the server; ours is a layer, and bare has none.
     serve(app, port=options.port, proxied=options.name.startswith("peers"))
+
+
+def options_of(names: Collection[str], *, description: str | None) -> argparse.ArgumentParser:
+    """Return what reads which contender is to be served, at which port and on which core."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("name", choices=names)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--core", type=int, required=True)
+    return parser
 
 
 def serve(app: ASGIApp, *, port: int, proxied: bool = False, frozen: bool = False) -> None:

@@ -1,15 +1,12 @@
-import base64
 import json
 import logging
 import re
-import traceback
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Iterator
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx2
 import pytest
@@ -17,12 +14,9 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient, BasicAuth, Response
 from joserfc import jwt
 from joserfc.jwk import ECKey
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import SecretStr
 from sqlalchemy import select
-from sqlalchemy.schema import DropTable
 
 from fastapi_baseline import Settings, create_app
 from fastapi_baseline.auth.login import ProviderAccessToken
@@ -33,9 +27,6 @@ from fastapi_baseline.auth.server.signing_key_models import OAuthSigningKey
 from fastapi_baseline.auth.users import Argon2Cost, PasswordHasher, UserRecord
 from fastapi_baseline.auth.users.routes import make_users_router
 from fastapi_baseline.auth.users.sign_in_pages import make_sign_in_pages_router
-from fastapi_baseline.observability import JsonFormatter
-from fastapi_baseline.observability.logging.redaction import Redactor
-from fastapi_baseline.observability.tracing import RedactingSpanExporter
 from fastapi_baseline.persistence import Base, UUIDPrimaryKey
 from fastapi_baseline.settings import (
     AuthSettings,
@@ -48,8 +39,17 @@ from fastapi_baseline.settings.auth import AuthorizationServerSettings, LoginSet
 from fastapi_baseline.testing import ManualClock, create_schema, running
 from fastapi_baseline.testing.issuer_endpoints import Answer
 from fastapi_baseline.testing.login_provider import TOKEN_PATH, LoginProvider
+from tests.api.auth.leak_search import (
+    SITE,
+    Lines,
+    Planted,
+    drop_tables,
+    dump_tables,
+    listening,
+    make_tracer_provider,
+    read_spans,
+)
 
-SITE = "https://shop.test"
 PARTNER = "https://partner.test/callback"
 HOME = "https://partner.test/bye"
 EMAIL = "ann@example.com"
@@ -59,89 +59,11 @@ SCRIPT = {**PAGE, "X-Requested-With": "test"}
 SCOPES = "openid email offline_access orders:read"
 BY_KEY = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 HASHER = PasswordHasher(cost=Argon2Cost(memory=8, passes=1, threads=1))
-ENOUGH = 8  # Characters that are nowhere by accident.
-
-
-# What these say at DEBUG is what is stored.
-DATABASE = {"aiosqlite", "sqlalchemy"}
+PREFIXES = ("auth_", "oauth_", "leak_")
 
 
 class Confider(Base, UUIDPrimaryKey, UserRecord):
     __tablename__ = "leak_confider"
-
-
-class Lines(logging.Handler):
-    """Everything that is logged, with all that belongs to it, before anything is redacted."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.raw: list[str] = []
-        self.written: list[str] = []
-        self.own: list[str] = []
-        self.names: set[str] = set()
-        self._formatter = JsonFormatter()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if SITE in record.getMessage() and record.name.startswith("httpx2"):
-            # The client of this test, which is no part of the service, says what it asks for.
-            return
-        trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
-        self.names.add(record.name)
-        said = f"{record.name} {record.getMessage()} {vars(record)!r} {trace}"
-        self.raw.append(said)
-        self.written.append(self._formatter.format(record))
-        if record.name.partition(".")[0] not in DATABASE:
-            self.own.append(said)
-
-
-@dataclass
-class Planted:
-    """Values that only their owners may see, and those that others are told, but no log is.
-
-    `asked` are what a client or a browser has asked with, and is worth nothing without a cookie: it
-    is kept until it is answered, and sent back.
-    """
-
-    secrets: dict[str, str] = field(default_factory=dict[str, str])
-    asked: dict[str, str] = field(default_factory=dict[str, str])
-
-    def add(self, name: str, value: str) -> str:
-        assert len(value) >= ENOUGH, name
-        self.secrets[f"{name} {len(self.secrets)}"] = value
-        return value
-
-    def add_token(self, name: str, token: str) -> str:
-        """Add a token, and the signature of one that has one, which is all that proves it."""
-        if token.count(".") == 2:
-            self.add(f"signature of {name}", token.rpartition(".")[2])
-        return self.add(name, token)
-
-    def add_asked(self, name: str, value: str) -> str:
-        assert len(value) >= ENOUGH, name
-        self.asked[f"{name} {len(self.asked)}"] = value
-        return value
-
-    def find_in(self, haystack: str | bytes, *, with_asked: bool = False) -> list[str]:
-        """Return the names of those that are in a text, as they are or encoded."""
-        content = (
-            haystack.encode("utf-8", "surrogatepass") if isinstance(haystack, str) else haystack
-        )
-        looked_for = {**self.secrets, **(self.asked if with_asked else {})}
-        return [
-            name
-            for name, secret in looked_for.items()
-            if any(form in content for form in forms_of(secret))
-        ]
-
-
-def forms_of(secret: str) -> Iterator[bytes]:
-    """Yield a secret as it is, and as it would be in a URL, in base 64 or in a hexadecimal dump."""
-    encoded = secret.encode()
-    yield encoded
-    yield quote(secret, safe="").encode()
-    yield base64.b64encode(encoded).rstrip(b"=")
-    yield base64.urlsafe_b64encode(encoded).rstrip(b"=")
-    yield encoded.hex().encode()
 
 
 class TalkingProvider(LoginProvider):
@@ -166,20 +88,9 @@ def planted() -> Planted:
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    lines = Lines()
-    root = logging.getLogger()
-    # All that can be said is said. Of Authlib, that is what a service lets it say.
-    names = [
-        name for name in logging.root.manager.loggerDict if name.partition(".")[0] != "authlib"
-    ]
-    levels = {name: logging.getLogger(name).level for name in (*names, "")}
-    for name in levels:
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    root.addHandler(lines)
-    yield lines
-    root.removeHandler(lines)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    # Of Authlib, what a service lets it say is said.
+    with listening(lambda name: name.partition(".")[0] != "authlib") as lines:
+        yield lines
 
 
 @pytest.fixture
@@ -232,13 +143,12 @@ async def app(
             secret_keys=(SecretStr(planted.add("ring", "kf83h1ld0c7vb2ng6mz5xq9wrt4yepauj")),),
         ),
     )
-    tracer = TracerProvider()
-    # As the service sends them itself.
-    tracer.add_span_processor(
-        SimpleSpanProcessor(RedactingSpanExporter(spans, redactor=Redactor()))
-    )
     app = create_app(
-        settings, configure_logging=False, package=None, clock=clock, tracer_provider=tracer
+        settings,
+        configure_logging=False,
+        package=None,
+        clock=clock,
+        tracer_provider=make_tracer_provider(spans),
     )
     app.include_router(make_users_router(Confider, hasher=HASHER))
     app.include_router(make_sign_in_pages_router())
@@ -272,9 +182,7 @@ class Story:
         self, method: str, path: str, *, hands_out: bool = False, **options: Any
     ) -> Response:
         response = await self.http.request(method, path, **options)
-        for cookie in response.cookies.jar:
-            if cookie.value:
-                self.planted.add(f"cookie {cookie.name}", cookie.value)
+        self.planted.add_cookies(response)
         if not hands_out:
             self.responses.append(response)
         return response
@@ -710,10 +618,7 @@ async def plant_private_keys(app: FastAPI, planted: Planted) -> None:
 async def go_on_without_tables(story: Story) -> None:
     """Send secrets to a service whose database refuses every statement, and logs why."""
     partner = await add_client(story, "unlucky")
-    async with story.app.state.database.engine.begin() as connection:
-        for name, table in Base.metadata.tables.items():
-            if name.startswith(("auth_", "oauth_", "leak_")):
-                await connection.execute(DropTable(table, if_exists=True))
+    await drop_tables(story.app.state.database.engine, prefixes=PREFIXES)
     code = story.planted.add("made-up code", f"fbc_{'fedcba9876543210' * 2}")
     token = story.planted.add("made-up token", f"fbr_{'fedcba9876543210' * 2}")
     verifier = story.planted.add("verifier", "v" * 43)
@@ -743,22 +648,11 @@ def read_files(folder: Path) -> bytes:
 
 async def dump_database(app: FastAPI) -> str:
     """Return all that is in the database, as text."""
-    rows: list[str] = []
-    async with app.state.database.engine.connect() as connection:
-        for name, table in sorted(Base.metadata.tables.items()):
-            if name.startswith(("auth_", "oauth_", "leak_")):
-                found = await connection.execute(select(table))
-                rows += [f"{name} {_as_text(row)}" for row in found]
+    rows = await dump_tables(app.state.database.engine, prefixes=PREFIXES)
     kept = {row.partition(" ")[0] for row in rows}
     assert kept >= {"auth_session", "auth_login_entry", "oauth_client", "oauth_signing_key"}
     assert kept >= {"oauth_grant", "oauth_code", "oauth_refresh_token", "oauth_used_assertion"}
     return "\n".join(rows)
-
-
-def _as_text(row: Iterable[object]) -> str:
-    return " ".join(
-        f"{value!r} {value.hex()}" if isinstance(value, bytes) else str(value) for value in row
-    )
 
 
 def told_by(response: Response) -> str:
@@ -797,7 +691,7 @@ async def test_nothing_that_is_issued_or_fetched_is_anywhere_but_with_its_owner(
         "log": "\n".join(lines.raw),
         "written log": "\n".join(lines.written),
         "metrics": metrics.text,
-        "spans": "\n".join(one.to_json() for one in spans.get_finished_spans()),
+        "spans": read_spans(spans),
         "database": database,
         "database file": read_files(tmp_path),
     }

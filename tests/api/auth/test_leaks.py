@@ -1,9 +1,6 @@
 import base64
-import logging
 import re
-import traceback
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,13 +9,9 @@ from urllib.parse import quote
 import httpx2
 import pytest
 from fastapi import Depends, FastAPI
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import SecretStr
 from pyotp.totp import TOTP
-from sqlalchemy import select
-from sqlalchemy.schema import DropTable
 
 from fastapi_baseline import Settings, create_app
 from fastapi_baseline.auth.api_keys import ApiKeys, KeyOwner
@@ -36,9 +29,6 @@ from fastapi_baseline.auth.users import (
 )
 from fastapi_baseline.auth.users.outbox import Outbox
 from fastapi_baseline.auth.users.routes import make_users_router
-from fastapi_baseline.observability import JsonFormatter
-from fastapi_baseline.observability.logging.redaction import Redactor
-from fastapi_baseline.observability.tracing import RedactingSpanExporter
 from fastapi_baseline.persistence import Base, Database, UUIDPrimaryKey
 from fastapi_baseline.redis import create_redis
 from fastapi_baseline.settings import (
@@ -62,12 +52,22 @@ from fastapi_baseline.testing import (
 )
 from fastapi_baseline.testing.client import client_of
 from fastapi_baseline.testing.issuer_endpoints import INTROSPECTION_PATH
+from tests.api.auth.leak_search import (
+    ENOUGH,
+    SITE,
+    Lines,
+    Planted,
+    drop_tables,
+    dump_tables,
+    listening,
+    make_tracer_provider,
+    read_spans,
+)
 
 EMAIL = "ann@example.com"
 CHEAP = Argon2Cost(memory=8, passes=1, threads=1)
-SITE = "https://shop.test"
 PAGE = {"Origin": SITE, "X-Requested-With": "test"}
-ENOUGH = 8  # Characters that are nowhere by accident.
+PREFIXES = ("auth_", "leak_")
 
 
 class Keeper(Base, UUIDPrimaryKey, UserRecord):
@@ -87,58 +87,6 @@ class Mailbox:
         return found[0]
 
 
-class Lines(logging.Handler):
-    """Everything that is logged, with all that belongs to it, before anything is redacted."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.raw: list[str] = []
-        self.written: list[str] = []
-        self._formatter = JsonFormatter()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if SITE in record.getMessage() and record.name.startswith("httpx2"):
-            # The client of this test, which is no part of the service, says what it asks for.
-            return
-        trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
-        self.raw.append(f"{record.name} {record.getMessage()} {vars(record)!r} {trace}")
-        self.written.append(self._formatter.format(record))
-
-
-@dataclass
-class Planted:
-    """Values that only their owners may see, and places in which they must not be."""
-
-    secrets: dict[str, str] = field(default_factory=dict[str, str])
-
-    def add(self, name: str, value: str) -> str:
-        assert len(value) >= ENOUGH, name
-        self.secrets[f"{name} {len(self.secrets)}"] = value
-        return value
-
-    def find_in(self, haystack: str | bytes) -> list[str]:
-        """Return the names of those that are in a text, as they are or encoded."""
-        content = (
-            haystack.encode("utf-8", "surrogatepass") if isinstance(haystack, str) else haystack
-        )
-        return [
-            name
-            for name, secret in self.secrets.items()
-            if any(form in content for form in forms_of(secret))
-        ]
-
-
-def forms_of(secret: str) -> Iterator[bytes]:
-    """Yield a secret as it is, and as it would be in a URL, in base 64 or in a hexadecimal dump."""
-    encoded = secret.encode()
-    yield encoded
-    yield quote(secret, safe="").encode()
-    yield quote(secret, safe="").replace("%20", "+").encode()
-    yield base64.b64encode(encoded).rstrip(b"=")
-    yield base64.urlsafe_b64encode(encoded).rstrip(b"=")
-    yield encoded.hex().encode()
-
-
 @pytest.fixture
 def planted() -> Planted:
     return Planted()
@@ -146,18 +94,8 @@ def planted() -> Planted:
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    lines = Lines()
-    root = logging.getLogger()
-    levels = {
-        name: logging.getLogger(name).level for name in (*logging.root.manager.loggerDict, "")
-    }
-    for name in levels:
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    root.addHandler(lines)
-    yield lines
-    root.removeHandler(lines)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    with listening() as lines:
+        yield lines
 
 
 @pytest.fixture(params=["sqlite", "sqlite and redis", "asyncpg and redis", "psycopg"])
@@ -249,12 +187,12 @@ async def app(
     spans: InMemorySpanExporter,
 ) -> AsyncGenerator[FastAPI]:
     del lines  # It listens from now on.
-    provider = TracerProvider()
-    # As the service sends them itself: what the URL of a request has in it, its caller has put there.
-    sent = RedactingSpanExporter(spans, redactor=Redactor())
-    provider.add_span_processor(SimpleSpanProcessor(sent))
     app = create_app(
-        settings, configure_logging=False, package=None, clock=clock, tracer_provider=provider
+        settings,
+        configure_logging=False,
+        package=None,
+        clock=clock,
+        tracer_provider=make_tracer_provider(spans),
     )
     app.include_router(make_users_router(Keeper, mail=mailbox, hasher=PasswordHasher(cost=CHEAP)))
     app.include_router(make_sessions_router())
@@ -303,9 +241,7 @@ class Story:
         return response
 
     def _note(self, response: httpx2.Response, *, hands_out: bool = False) -> None:
-        for cookie in response.cookies.jar:
-            if cookie.value:
-                self.planted.add(f"cookie {cookie.name}", cookie.value)
+        self.planted.add_cookies(response)
         if not hands_out:
             self.responses.append(response)
 
@@ -345,7 +281,7 @@ async def test_no_secret_is_anywhere_but_with_its_owner(
         "log": "\n".join(lines.raw),
         "written log": "\n".join(lines.written),
         "metrics": metrics.text,
-        "spans": "\n".join(one.to_json() for one in spans.get_finished_spans()),
+        "spans": read_spans(spans),
         "database": database,
         "database file": b"".join(read_files(tmp_path)),
         "redis": await dump_redis(settings),
@@ -523,10 +459,7 @@ async def send_nonsense(story: Story) -> None:
 
 async def go_on_without_tables(story: Story) -> None:
     """Send secrets to a service whose database refuses every statement, and logs why."""
-    async with story.app.state.database.engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            if table.name.startswith(("auth_", "leak_")):
-                await connection.execute(DropTable(table, if_exists=True))
+    await drop_tables(story.app.state.database.engine, prefixes=PREFIXES)
     story.client.cookies.set("__Host-session", planted_cookie(story))
     await story.get("/auth/me")
     story.client.cookies.clear()
@@ -553,21 +486,10 @@ def read_files(folder: Path) -> list[bytes]:
 
 async def dump_database(database: Database) -> str:
     """Return all that is in a database, as text and, where it is bytes, in hexadecimal digits."""
-    rows: list[str] = []
-    async with database.engine.connect() as connection:
-        for name, table in sorted(Base.metadata.tables.items()):
-            if name.startswith(("auth_", "leak_")):
-                found = await connection.execute(select(table))
-                rows += [f"{name} {_as_text(row)}" for row in found]
+    rows = await dump_tables(database.engine, prefixes=PREFIXES)
     assert any(row.startswith("leak_keeper") for row in rows)
     assert any(row.startswith("auth_") for row in rows)
     return "\n".join(rows)
-
-
-def _as_text(row: Iterable[object]) -> str:
-    return " ".join(
-        f"{value!r} {value.hex()}" if isinstance(value, bytes) else str(value) for value in row
-    )
 
 
 async def dump_redis(settings: Settings) -> str:

@@ -5,70 +5,46 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import httpx2
 import pytest
-from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient, Response
 from starlette.requests import HTTPConnection
 
-from fastapi_baseline import Settings, create_app
-from fastapi_baseline.auth import Authentication
 from fastapi_baseline.auth.encryption import KeyRing
 from fastapi_baseline.auth.login import (
-    Accounts,
     Identity,
     Login,
-    MemoryLoginStore,
-    make_login,
-    make_login_router,
 )
 from fastapi_baseline.auth.login.transactions import COOKIE_PREFIX, MAX_COOKIE_BYTES
-from fastapi_baseline.auth.pages import make_pages
 from fastapi_baseline.auth.route_decisions import find_undecided
-from fastapi_baseline.auth.security_events import SecurityEvent
 from fastapi_baseline.auth.sessions import (
-    MemorySessionStore,
-    SessionAuthenticator,
-    Sessions,
     SessionsUnavailableError,
-    make_sessions_router,
 )
-from fastapi_baseline.settings import AuthSettings, SessionSettings
-from fastapi_baseline.settings.auth import LoginProviderSettings, LoginSettings
-from fastapi_baseline.testing import OMIT, ManualClock, make_signing_key, make_symmetric_key
+from fastapi_baseline.testing import OMIT, make_signing_key, make_symmetric_key
 from fastapi_baseline.testing.issuer_endpoints import JWKS_PATH, OPENID_PATH, Answer
 from fastapi_baseline.testing.login_provider import (
     TOKEN_PATH,
     USERINFO_PATH,
-    LoginProvider,
     half_hash,
-    make_transport,
+)
+from tests.api.auth.login_service import (
+    KEY,
+    ORIGIN,
+    OTHER,
+    LoginService,
+    Options,
+    make_login_app,
+    put_login,
+    query_of,
 )
 
-ORIGIN = "https://shop.test"
-KEY = "a-secret-of-32-characters-or-more"
 SESSION = "__Host-session"
-OTHER = "https://other.test"
 HOUR = timedelta(hours=1)
-
-
-@dataclass
-class Events:
-    """Remembers what happened."""
-
-    all: list[SecurityEvent] = field(default_factory=list[SecurityEvent])
-
-    async def record(self, event: SecurityEvent) -> None:
-        self.all.append(event)
-
-    def of(self, name: str) -> list[Mapping[str, str]]:
-        return [event.details for event in self.all if event.name == name]
 
 
 class Browser:
@@ -101,20 +77,8 @@ class Browser:
         return {one.name: one.value or "" for one in jar.jar if one.name.startswith(COOKIE_PREFIX)}
 
 
-@dataclass(kw_only=True)
-class Shop:
-    """A service that signs people in, its two providers, and what it said."""
-
-    app: FastAPI
-    clock: ManualClock
-    events: Events
-    provider: LoginProvider
-    other: LoginProvider
-
-    @property
-    def login(self) -> Login:
-        login: Login = self.app.state.login
-        return login
+class Shop(LoginService):
+    """A service, and the browsers of those who visit it."""
 
     @asynccontextmanager
     async def browser(self, **options: Any) -> AsyncGenerator[Browser]:
@@ -123,64 +87,12 @@ class Shop:
             yield Browser(client)
 
 
-@cache
-def make_app() -> FastAPI:
-    """Return an application without anybody to sign in, which is put into its state."""
-    settings = Settings(environment="test")
-    app = create_app(settings)
-    app.state.pages = make_pages(settings)
-    app.include_router(make_login_router())
-    app.include_router(make_sessions_router())
-    return app
+# It has nobody to sign in: that is put into its state.
+make_app = cache(make_login_app)
 
 
-def make_shop(
-    *,
-    accounts: Accounts | None = None,
-    same_site: str = "lax",
-    key: Any = None,
-    provider_settings: Mapping[str, Any] | None = None,
-) -> Shop:
-    clock, events = ManualClock(), Events()
-    app = make_app()
-    settings = SessionSettings.model_validate({"enabled": True, "same_site": same_site})
-    sessions = Sessions(
-        MemorySessionStore(clock=clock), settings=settings, clock=clock, events=events
-    )
-    provider = LoginProvider(clock=clock, key=key)
-    other = LoginProvider(OTHER, client_id="shop-2", client_secret="other secret", clock=clock)
-    auth = AuthSettings(
-        public_url=ORIGIN,
-        login=LoginSettings(
-            providers=tuple(
-                LoginProviderSettings.model_validate(
-                    {
-                        "name": name,
-                        "issuer": one.url,
-                        "client_id": one.client_id,
-                        "client_secret": one.client_secret,
-                        **(provider_settings or {}),
-                    }
-                )
-                for name, one in (("staff", provider), ("customers", other))
-            )
-        ),
-    )
-    app.state.sessions = sessions
-    app.state.authentication = Authentication(
-        [SessionAuthenticator(sessions)], clock=clock, events=events
-    )
-    app.state.login = make_login(
-        auth,
-        sessions=sessions,
-        store=MemoryLoginStore(clock=clock),
-        keys=KeyRing([KEY]),
-        clock=clock,
-        accounts=accounts,
-        events=events,
-        make_transport=lambda: make_transport(provider, other),
-    )
-    return Shop(app=app, clock=clock, events=events, provider=provider, other=other)
+def make_shop(options: Options | None = None) -> Shop:
+    return put_login(Shop, make_app(), options or Options())
 
 
 @pytest.fixture(scope="module")
@@ -204,10 +116,6 @@ async def browser(shop: Shop) -> AsyncGenerator[Browser]:
 def answering(status: int, **options: Any) -> Answer:
     """Return what answers each request like this."""
     return lambda _: httpx2.Response(status, **options)
-
-
-def query_of(url: str) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
 def changed(url: str, **changes: str | None) -> str:
@@ -297,7 +205,7 @@ async def test_does_not_believe_a_proof_that_is_yet_to_come(shop: Shop, browser:
 
 
 async def test_has_the_roles_that_a_claim_names() -> None:
-    shop = make_shop(provider_settings={"roles_claim": "realm_access.roles"})
+    shop = make_shop(Options(provider_settings={"roles_claim": "realm_access.roles"}))
     shop.provider.id_token_claims = {"realm_access": {"roles": ["clerk", 7, "chief"]}}
     async with shop.browser() as browser:
         await browser.come_back(shop.provider.sign_in(await browser.begin()))
@@ -316,11 +224,11 @@ async def test_lets_in_only_whom_the_service_knows() -> None:
             assert Login.of(connection) is not None
             return frozenset({"clerk"}) if identity.subject == "ann" else None
 
-    shop = make_shop(accounts=Staff())
+    shop = make_shop(Options(accounts=Staff()))
     async with shop.browser() as ann, shop.browser() as eve:
         await ann.come_back(shop.provider.sign_in(await ann.begin(), subject="ann"))
         user = await ann.find_user()
-        shop.events.all.clear()
+        shop.events.recorded.clear()
 
         answer = await eve.come_back(shop.provider.sign_in(await eve.begin(), subject="eve"))
 
@@ -383,7 +291,7 @@ async def test_b01_refuses_a_sign_in_that_has_come_to_its_end(shop: Shop) -> Non
         back = shop.provider.sign_in(await browser.begin())
         cookies = browser.transactions
         await browser.come_back(back)
-        shop.events.all.clear()
+        shop.events.recorded.clear()
 
         answer = await thief.come_back(back, cookies=cookies)
 
@@ -930,7 +838,7 @@ async def test_b07_refuses_a_provider_without_pkce(
 
 @pytest.mark.parametrize(("methods", "status"), [(OMIT, 303), (["plain"], 503)])
 async def test_b07_settings_can_say_that_a_provider_knows_pkce(methods: Any, status: int) -> None:
-    shop = make_shop(provider_settings={"knows_pkce": True})
+    shop = make_shop(Options(provider_settings={"knows_pkce": True}))
     shop.provider.metadata_changes = {"code_challenge_methods_supported": methods}
     async with shop.browser() as browser:
         answer = await browser.client.get("/auth/login")
@@ -1047,7 +955,9 @@ async def test_b10_people_come_back_to_the_configured_url_only(
 
 @pytest.fixture
 async def telling_shop() -> Shop:
-    return make_shop(accounts=None, provider_settings={"userinfo": True, "roles_claim": "groups"})
+    return make_shop(
+        Options(accounts=None, provider_settings={"userinfo": True, "roles_claim": "groups"})
+    )
 
 
 async def test_b20_reads_what_only_userinfo_says(telling_shop: Shop) -> None:
@@ -1294,7 +1204,7 @@ async def test_b25_a_session_whose_tokens_cannot_be_kept_ends(
 
 
 async def test_a_strict_cookie_arrives_by_a_page_of_the_service() -> None:
-    shop = make_shop(same_site="strict")
+    shop = make_shop(Options(same_site="strict"))
     async with shop.browser() as browser:
         url = await browser.begin(return_to="/orders?a='b'&c=%22")
         answer = await browser.come_back(shop.provider.sign_in(url))

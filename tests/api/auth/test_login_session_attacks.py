@@ -1,57 +1,46 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient, Response
 
-from fastapi_baseline import Settings, create_app
-from fastapi_baseline.auth import Authentication
 from fastapi_baseline.auth.encryption import KeyRing
 from fastapi_baseline.auth.login import (
-    Login,
-    MemoryLoginStore,
     ProviderAccessToken,
     ProviderUnavailableError,
-    make_login,
-    make_login_router,
 )
-from fastapi_baseline.auth.pages import make_pages
 from fastapi_baseline.auth.route_decisions import find_undecided
-from fastapi_baseline.auth.security_events import SecurityEvent
 from fastapi_baseline.auth.sessions import (
     FORM_FIELD,
-    MemorySessionStore,
-    SessionAuthenticator,
-    Sessions,
     SessionsUnavailableError,
     make_form_token,
-    make_sessions_router,
 )
-from fastapi_baseline.settings import AuthSettings, SessionSettings
-from fastapi_baseline.settings.auth import LoginProviderSettings, LoginSettings
-from fastapi_baseline.testing import OMIT, ManualClock, make_signing_key
+from fastapi_baseline.testing import OMIT, make_signing_key
 from fastapi_baseline.testing.issuer_endpoints import JWKS_PATH
 from fastapi_baseline.testing.login_provider import (
     END_SESSION_PATH,
     TOKEN_PATH,
     LoginProvider,
-    make_transport,
+)
+from tests.api.auth.login_service import (
+    ORIGIN,
+    LoginService,
+    Options,
+    make_login_app,
+    put_login,
+    query_of,
 )
 
-ORIGIN = "https://shop.test"
 OWN_PAGE = {"Origin": ORIGIN, "X-Requested-With": "fetch", "Sec-Fetch-Site": "same-origin"}
 FORM = {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}
-KEY = "a-secret-of-32-characters-or-more"
 SESSION = "__Host-session"
 LIFE = timedelta(minutes=5)
 BACKCHANNEL = "/auth/backchannel-logout"
@@ -59,34 +48,8 @@ EVENT = "http://schemas.openid.net/event/backchannel-logout"
 SIGNER = make_signing_key("ES256")
 
 
-@dataclass
-class Events:
-    """Remembers what happened."""
-
-    all: list[SecurityEvent] = field(default_factory=list[SecurityEvent])
-
-    async def record(self, event: SecurityEvent) -> None:
-        self.all.append(event)
-
-    def of(self, name: str) -> list[Mapping[str, str]]:
-        return [event.details for event in self.all if event.name == name]
-
-
-@dataclass(kw_only=True)
-class Shop:
-    """A service whose people sign in with a provider, and what keeps their sessions."""
-
-    app: FastAPI
-    clock: ManualClock
-    events: Events
-    provider: LoginProvider
-    other: LoginProvider
-    store: MemoryLoginStore
-
-    @property
-    def login(self) -> Login:
-        login: Login = self.app.state.login
-        return login
+class Shop(LoginService):
+    """A service whose people have signed in, and what providers tell it."""
 
     @asynccontextmanager
     async def browser(
@@ -109,11 +72,7 @@ class Shop:
 
 @cache
 def make_app() -> FastAPI:
-    settings = Settings(environment="test")
-    app = create_app(settings)
-    app.state.pages = make_pages(settings)
-    app.include_router(make_login_router())
-    app.include_router(make_sessions_router())
+    app = make_login_app()
 
     @app.get("/token")
     async def show_token(token: ProviderAccessToken) -> str:
@@ -123,49 +82,9 @@ def make_app() -> FastAPI:
     return app
 
 
-def make_shop(*, keys: str = KEY, after_logout: str = "/") -> Shop:
-    clock, events = ManualClock(), Events()
-    app = make_app()
-    settings = SessionSettings(enabled=True)
-    sessions = Sessions(
-        MemorySessionStore(clock=clock), settings=settings, clock=clock, events=events
-    )
-    provider = LoginProvider(clock=clock, key=SIGNER)
-    other = LoginProvider(
-        "https://other.test", client_id="shop-2", client_secret="other secret", clock=clock
-    )
-    auth = AuthSettings(
-        public_url=ORIGIN,
-        login=LoginSettings(
-            after_logout=after_logout,
-            providers=tuple(
-                LoginProviderSettings.model_validate(
-                    {
-                        "name": name,
-                        "issuer": one.url,
-                        "client_id": one.client_id,
-                        "client_secret": one.client_secret,
-                    }
-                )
-                for name, one in (("staff", provider), ("customers", other))
-            ),
-        ),
-    )
-    store = MemoryLoginStore(clock=clock)
-    app.state.sessions = sessions
-    app.state.authentication = Authentication(
-        [SessionAuthenticator(sessions)], clock=clock, events=events
-    )
-    app.state.login = make_login(
-        auth,
-        sessions=sessions,
-        store=store,
-        keys=KeyRing([keys]),
-        clock=clock,
-        events=events,
-        make_transport=lambda: make_transport(provider, other),
-    )
-    return Shop(app=app, clock=clock, events=events, provider=provider, other=other, store=store)
+def make_shop(*, after_logout: str = "/") -> Shop:
+    options = Options(after_logout=after_logout, provider_key=SIGNER)
+    return put_login(Shop, make_app(), options)
 
 
 @pytest.fixture
@@ -177,10 +96,6 @@ async def shop() -> AsyncGenerator[Shop]:
 
 async def is_signed_in(browser: AsyncClient) -> bool:
     return (await browser.get("/auth/session")).status_code == 200
-
-
-def query_of(url: str) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
 def refreshes_of(provider: LoginProvider) -> int:

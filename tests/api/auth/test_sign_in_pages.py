@@ -1,6 +1,5 @@
 import re
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
@@ -11,32 +10,29 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient, Response
 from pydantic import SecretStr
-from pyotp.totp import TOTP
 from starlette.requests import HTTPConnection
 
 from fastapi_baseline import Settings, create_app
 from fastapi_baseline.auth.pages import Pages
 from fastapi_baseline.auth.principals import SELF
 from fastapi_baseline.auth.route_decisions import find_undecided
-from fastapi_baseline.auth.security_events import SecurityEvent
 from fastapi_baseline.auth.sessions import SessionsUnavailableError
-from fastapi_baseline.auth.sessions.models import AuthSession
 from fastapi_baseline.auth.users import (
-    Argon2Cost,
-    HashingBusyError,
-    Letter,
-    PasswordHasher,
     UserRecord,
 )
-from fastapi_baseline.auth.users.hashing import Verification
-from fastapi_baseline.auth.users.models import OneTimeToken
 from fastapi_baseline.auth.users.routes import make_users_router
-from fastapi_baseline.auth.users.second_factor_models import RecoveryCode, SecondFactor
 from fastapi_baseline.auth.users.sign_in_pages import make_sign_in_pages_router
 from fastapi_baseline.errors import BaselineError
 from fastapi_baseline.persistence import Base, Timestamps, UUIDPrimaryKey
 from fastapi_baseline.settings.auth import AuthSettings, SessionSettings, UserSettings
 from fastapi_baseline.testing import ManualClock
+from tests.api.auth.user_service import (
+    CountingHasher,
+    Post,
+    UserService,
+    record_events,
+    running_with,
+)
 
 ORIGIN = "https://inn.example.com"
 ANN = "ann@example.com"
@@ -47,42 +43,6 @@ MAX_PAGE = 15_000
 
 class Guest(Base, UUIDPrimaryKey, Timestamps, UserRecord):
     """A user of the inn."""
-
-
-TABLES = [Guest, OneTimeToken, SecondFactor, RecoveryCode, AuthSession]
-
-
-class Post:
-    """What letters are sent with."""
-
-    def __init__(self) -> None:
-        self.letters: list[Letter] = []
-
-    async def send(self, letter: Letter) -> None:
-        self.letters.append(letter)
-
-
-class Events:
-    """Where security events go."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    async def record(self, event: SecurityEvent) -> None:
-        self.names.append(event.name)
-
-
-class CheapHasher(PasswordHasher):
-    """Hashes that cost little, and a queue that can be full."""
-
-    def __init__(self) -> None:
-        super().__init__(cost=Argon2Cost(memory=64, passes=1, threads=1))
-        self.is_busy = False
-
-    async def verify(self, password: str, stored: str | None) -> Verification:
-        if self.is_busy:
-            raise HashingBusyError
-        return await super().verify(password, stored)
 
 
 class Page:
@@ -144,16 +104,8 @@ class Browser:
         return (await self.client.get("/auth/me")).status_code == 200
 
 
-class Inn:
+class Inn(UserService):
     """The running inn."""
-
-    def __init__(self, app: FastAPI, *, post: Post, events: Events, hasher: CheapHasher) -> None:
-        self.app = app
-        self.post = post
-        self.events = events
-        self.hasher = hasher
-        self.clock: ManualClock = app.state.authentication.clock
-        self.stack = AsyncExitStack()
 
     async def browser(self, **options: Any) -> Browser:
         transport = ASGITransport(app=self.app, raise_app_exceptions=False, **options)
@@ -174,9 +126,6 @@ class Inn:
         self.clock.advance(timedelta(seconds=30))
         return enrolment.secret
 
-    def code_of(self, secret: str) -> str:
-        return TOTP(secret).at(self.clock.now())
-
 
 @pytest.fixture
 async def inn(tmp_path: Path) -> AsyncGenerator[Inn]:
@@ -193,16 +142,12 @@ async def inn(tmp_path: Path) -> AsyncGenerator[Inn]:
             ),
         ),
     )
-    post, events, hasher = Post(), Events(), CheapHasher()
+    post, hasher = Post(), CountingHasher()
     app = create_app(settings, clock=ManualClock(), configure_logging=False)
-    app.state.security_events = events
-    app.state.sessions.events = app.state.authentication.events = events
+    events = record_events(app)
     app.include_router(make_users_router(Guest, mail=post, hasher=hasher))
     app.include_router(make_sign_in_pages_router())
-    async with app.state.database.engine.begin() as connection:
-        for model in TABLES:
-            await connection.run_sync(model.metadata.tables[model.__tablename__].create)
-    async with app.router.lifespan_context(app):
+    async with running_with(Guest, app):
         inn = Inn(app, post=post, events=events, hasher=hasher)
         async with inn.stack:
             yield inn

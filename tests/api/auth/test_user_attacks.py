@@ -1,7 +1,7 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +10,6 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient, Response
 from pydantic import BaseModel, Field, SecretStr
-from pyotp.totp import TOTP
 from sqlalchemy import select
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.requests import HTTPConnection
@@ -18,16 +17,10 @@ from starlette.requests import HTTPConnection
 from fastapi_baseline import ConfigurationError, Settings, create_app
 from fastapi_baseline.auth.principals import SELF
 from fastapi_baseline.auth.route_decisions import find_undecided
-from fastapi_baseline.auth.security_events import SecurityEvent
-from fastapi_baseline.auth.sessions.models import AuthSession
 from fastapi_baseline.auth.users import (
-    Argon2Cost,
-    HashingBusyError,
     Letter,
-    PasswordHasher,
     UserRecord,
 )
-from fastapi_baseline.auth.users.hashing import Verification
 from fastapi_baseline.auth.users.models import OneTimeToken
 from fastapi_baseline.auth.users.routes import make_users_router
 from fastapi_baseline.auth.users.schemas import Registration, UserRead
@@ -37,6 +30,13 @@ from fastapi_baseline.persistence import Base, Database, Timestamps, UUIDPrimary
 from fastapi_baseline.settings import AuthSettings, Environment, SessionSettings, UserSettings
 from fastapi_baseline.testing import ManualClock
 from fastapi_baseline.testing.principals import as_user
+from tests.api.auth.user_service import (
+    CountingHasher,
+    Post,
+    UserService,
+    record_events,
+    running_with,
+)
 
 ORIGIN = "https://shop.example.com"
 HEADERS = {"X-Requested-With": "shop", "Sec-Fetch-Site": "same-origin"}
@@ -63,52 +63,6 @@ class Shopper(Base, UUIDPrimaryKey, Timestamps, UserRecord):
     is_admin: Mapped[bool] = mapped_column(default=False)
 
 
-TABLES = [Shopper, OneTimeToken, SecondFactor, RecoveryCode, AuthSession]
-
-
-class Post:
-    """What letters are sent with."""
-
-    def __init__(self) -> None:
-        self.letters: list[Letter] = []
-
-    async def send(self, letter: Letter) -> None:
-        self.letters.append(letter)
-
-
-class Events:
-    """Where security events go."""
-
-    def __init__(self) -> None:
-        self.recorded: list[SecurityEvent] = []
-
-    async def record(self, event: SecurityEvent) -> None:
-        self.recorded.append(event)
-
-    @property
-    def names(self) -> list[str]:
-        return [event.name for event in self.recorded]
-
-
-class CountingHasher(PasswordHasher):
-    """Counts what costs most, with hashes that cost little."""
-
-    def __init__(self) -> None:
-        super().__init__(cost=Argon2Cost(memory=64, passes=1, threads=1))
-        self.count = 0
-        self.is_busy = False
-
-    async def hash(self, password: str) -> str:
-        self.count += 1
-        return await super().hash(password)
-
-    async def verify(self, password: str, stored: str | None) -> Verification:
-        self.count += 1
-        if self.is_busy:
-            raise HashingBusyError
-        return await super().verify(password, stored)
-
-
 class Browser:
     """Somebody's browser, with its cookies, at a network address."""
 
@@ -128,16 +82,8 @@ class Browser:
         return (await self.get("/me")).status_code == 200
 
 
-class Shop:
+class Shop(UserService):
     """The running shop."""
-
-    def __init__(self, app: FastAPI, *, post: Post, events: Events, hasher: CountingHasher) -> None:
-        self.app = app
-        self.post = post
-        self.events = events
-        self.hasher = hasher
-        self.clock: ManualClock = app.state.authentication.clock
-        self.stack = AsyncExitStack()
 
     async def browser(self, address: str = "192.0.2.1", **headers: str) -> Browser:
         """Return a new browser."""
@@ -187,10 +133,6 @@ class Shop:
         self.clock.advance(STEP)
         return secret, confirmed.json()["recovery_codes"]
 
-    def code_of(self, secret: str) -> str:
-        """Return the present code of a second factor."""
-        return TOTP(secret).at(self.clock.now())
-
     async def count_sessions(self, subject: str) -> int:
         """Return how many sessions a user has."""
         return len(await self.app.state.sessions.list(SELF, subject))
@@ -225,16 +167,12 @@ async def open_shop(
             secret_keys=tuple(SecretStr(secret) for secret in secrets),
         ),
     )
-    clock, post, events, hasher = ManualClock(), Post(), Events(), CountingHasher()
-    app = create_app(settings, clock=clock, configure_logging=False)
-    app.state.security_events = events
-    app.state.sessions.events = app.state.authentication.events = events
+    post, hasher = Post(), CountingHasher()
+    app = create_app(settings, clock=ManualClock(), configure_logging=False)
+    events = record_events(app)
     options: dict[str, Any] = {"mail": post, "hasher": hasher, **(router or {})}
     app.include_router(make_users_router(Shopper, **options))
-    async with app.state.database.engine.begin() as connection:
-        for model in TABLES:
-            await connection.run_sync(model.metadata.tables[model.__tablename__].create)
-    async with app.router.lifespan_context(app):
+    async with running_with(Shopper, app):
         shop = Shop(app, post=post, events=events, hasher=hasher)
         async with shop.stack:
             yield shop

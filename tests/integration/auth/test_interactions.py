@@ -16,6 +16,7 @@ from fastapi_baseline.auth.server.interactions import (
 )
 from fastapi_baseline.persistence import Database
 from fastapi_baseline.testing import ManualClock
+from tests.integration.auth.databases import database_with
 
 ANN = Principal(issuer=SELF, subject="ann", transport="session")
 REQUEST = AuthorizationRequest(
@@ -36,14 +37,10 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def database(any_database_url: str, clock: ManualClock) -> AsyncGenerator[Database]:
-    database = Database(any_database_url, clock=clock)
-    try:
-        async with database.engine.begin() as connection:
-            for model in (OAuthInteraction, OAuthConsent):
-                await connection.run_sync(model.metadata.tables[model.__tablename__].create)
+    async with database_with(
+        OAuthInteraction, OAuthConsent, url=any_database_url, clock=clock
+    ) as database:
         yield database
-    finally:
-        await database.dispose()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pyotp.totp import TOTP
 from sqlalchemy import select
 
 from fastapi_baseline.auth.encryption import KeyRing, UndecryptableError
-from fastapi_baseline.auth.security_events import SecurityEvent
 from fastapi_baseline.auth.users.second_factor import SecondFactors
 from fastapi_baseline.auth.users.second_factor_codes import MAX_FAILED_ATTEMPTS
 from fastapi_baseline.auth.users.second_factor_errors import (
@@ -18,19 +17,13 @@ from fastapi_baseline.auth.users.second_factor_errors import (
 from fastapi_baseline.auth.users.second_factor_models import RecoveryCode, SecondFactor
 from fastapi_baseline.persistence import Database
 from fastapi_baseline.testing import ManualClock
+from tests.integration.auth.databases import database_with
+from tests.recorded_events import RecordedEvents
 
 OLD = "old-secret-of-32-characters-or-so"
 NEW = "new-secret-of-32-characters-or-so"
 ANN, OTTO = "ann", "otto"
 STEP = timedelta(seconds=30)
-
-
-class Events:
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    async def record(self, event: SecurityEvent) -> None:
-        self.names.append(event.name)
 
 
 @pytest.fixture
@@ -39,30 +32,28 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def events() -> Events:
-    return Events()
+def events() -> RecordedEvents:
+    return RecordedEvents()
 
 
 @pytest.fixture
 async def database(any_database_url: str, clock: ManualClock) -> AsyncGenerator[Database]:
-    database = Database(any_database_url, clock=clock)
-    try:
-        async with database.engine.begin() as connection:
-            for model in (SecondFactor, RecoveryCode):
-                await connection.run_sync(model.metadata.tables[model.__tablename__].create)
+    async with database_with(
+        SecondFactor, RecoveryCode, url=any_database_url, clock=clock
+    ) as database:
         yield database
-    finally:
-        await database.dispose()
 
 
-def make(database: Database, clock: ManualClock, events: Events, *keys: str) -> SecondFactors:
+def make(
+    database: Database, clock: ManualClock, events: RecordedEvents, *keys: str
+) -> SecondFactors:
     return SecondFactors(
         database, keys=KeyRing(keys or [NEW]), clock=clock, service="shop", events=events
     )
 
 
 @pytest.fixture
-def factors(database: Database, clock: ManualClock, events: Events) -> SecondFactors:
+def factors(database: Database, clock: ManualClock, events: RecordedEvents) -> SecondFactors:
     return make(database, clock, events)
 
 
@@ -88,7 +79,7 @@ async def enable(
 
 
 async def test_nobody_is_asked_before_a_code_was_confirmed(
-    factors: SecondFactors, clock: ManualClock, events: Events
+    factors: SecondFactors, clock: ManualClock, events: RecordedEvents
 ) -> None:
     enrolment = await factors.start(ANN, account="ann@example.com")
 
@@ -133,7 +124,7 @@ async def test_of_many_with_the_same_code_one_is_right(
 
 
 async def test_a_recovery_code_is_good_once(
-    factors: SecondFactors, clock: ManualClock, events: Events
+    factors: SecondFactors, clock: ManualClock, events: RecordedEvents
 ) -> None:
     _, codes = await enable(factors, clock)
 
@@ -206,7 +197,7 @@ async def test_a_wrong_code_confirms_nothing(factors: SecondFactors) -> None:
 
 
 async def test_what_is_disabled_is_forgotten(
-    factors: SecondFactors, clock: ManualClock, events: Events
+    factors: SecondFactors, clock: ManualClock, events: RecordedEvents
 ) -> None:
     secret, codes = await enable(factors, clock)
 
@@ -297,7 +288,7 @@ async def test_a_secret_copied_from_another_user_is_refused(
 
 
 async def test_a_secret_is_encrypted_anew_after_the_key_was_replaced(
-    database: Database, clock: ManualClock, events: Events
+    database: Database, clock: ManualClock, events: RecordedEvents
 ) -> None:
     old = make(database, clock, events, OLD)
     secret, _ = await enable(old, clock)

@@ -1,49 +1,20 @@
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import HTTPConnection
 
 from fastapi_baseline.auth import (
     SELF,
-    Authentication,
     CredentialsMissingError,
     InsufficientAuthenticationError,
     Principal,
-    SecurityEvent,
     require_recent_auth,
 )
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.testing import ManualClock
+from tests.recorded_events import RecordedEvents
+from tests.unit.auth.known_principal import request_of
 
 MINUTES = timedelta(minutes=1)
-
-
-class Known:
-    """Says of every request that it is the same principal's."""
-
-    scheme_name = "known"
-    scheme: dict[str, Any] = {"type": "http", "scheme": "bearer"}  # noqa: RUF012 -- never changed
-
-    def __init__(self, principal: Principal | None, challenge: str | None) -> None:
-        self.principal = principal
-        self.challenge = challenge
-
-    def is_offered(self, connection: HTTPConnection) -> bool:
-        return self.principal is not None
-
-    async def authenticate(self, connection: HTTPConnection) -> Principal:
-        assert self.principal is not None
-        return self.principal
-
-
-class Events:
-    def __init__(self) -> None:
-        self.recorded: list[SecurityEvent] = []
-
-    async def record(self, event: SecurityEvent) -> None:
-        self.recorded.append(event)
 
 
 @pytest.fixture
@@ -52,8 +23,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def events() -> Events:
-    return Events()
+def events() -> RecordedEvents:
+    return RecordedEvents()
 
 
 @pytest.fixture
@@ -63,22 +34,8 @@ def ada(clock: ManualClock) -> Principal:
     )
 
 
-def request_of(
-    principal: Principal | None,
-    *,
-    clock: ManualClock,
-    events: Events,
-    challenge: str | None = "Bearer",
-) -> HTTPConnection:
-    app = Starlette()
-    app.state.authentication = Authentication(
-        [Known(principal, challenge)], clock=clock, events=events
-    )
-    return HTTPConnection({"type": "http", "headers": [], "app": app})
-
-
 async def test_a_proof_is_recent_to_the_edge(
-    ada: Principal, clock: ManualClock, events: Events
+    ada: Principal, clock: ManualClock, events: RecordedEvents
 ) -> None:
     guard = require_recent_auth(5 * MINUTES)
 
@@ -88,7 +45,7 @@ async def test_a_proof_is_recent_to_the_edge(
 
 
 async def test_a_proof_beyond_the_edge_must_be_given_again(
-    ada: Principal, clock: ManualClock, events: Events
+    ada: Principal, clock: ManualClock, events: RecordedEvents
 ) -> None:
     guard = require_recent_auth(5 * MINUTES)
 
@@ -103,14 +60,16 @@ async def test_a_proof_beyond_the_edge_must_be_given_again(
     )
 
 
-async def test_who_does_not_say_when_is_refused(clock: ManualClock, events: Events) -> None:
+async def test_who_does_not_say_when_is_refused(clock: ManualClock, events: RecordedEvents) -> None:
     program = Principal(issuer=SELF, subject="job", transport="api_key")
 
     with pytest.raises(InsufficientAuthenticationError):
         await require_recent_auth(5 * MINUTES)(request_of(program, clock=clock, events=events))
 
 
-async def test_a_level_may_be_asked_for(ada: Principal, clock: ManualClock, events: Events) -> None:
+async def test_a_level_may_be_asked_for(
+    ada: Principal, clock: ManualClock, events: RecordedEvents
+) -> None:
     clock.advance(timedelta(days=1))
 
     for levels in ("silver", ["gold", "silver"]):
@@ -120,7 +79,7 @@ async def test_a_level_may_be_asked_for(ada: Principal, clock: ManualClock, even
 
 @pytest.mark.parametrize("acr", ["gold", ["gold", "platinum"]])
 async def test_another_level_is_not_enough(
-    ada: Principal, clock: ManualClock, events: Events, acr: str | list[str]
+    ada: Principal, clock: ManualClock, events: RecordedEvents, acr: str | list[str]
 ) -> None:
     guard = require_recent_auth(5 * MINUTES, acr=acr)
 
@@ -133,7 +92,7 @@ async def test_another_level_is_not_enough(
 
 
 async def test_a_cookie_gets_the_challenge_that_there_is(
-    ada: Principal, clock: ManualClock, events: Events
+    ada: Principal, clock: ManualClock, events: RecordedEvents
 ) -> None:
     guard = require_recent_auth(acr="gold")
 
@@ -144,7 +103,9 @@ async def test_a_cookie_gets_the_challenge_that_there_is(
     assert caught.value.challenge.startswith('Cookie error="insufficient_user_authentication"')
 
 
-async def test_a_refusal_is_recorded(ada: Principal, clock: ManualClock, events: Events) -> None:
+async def test_a_refusal_is_recorded(
+    ada: Principal, clock: ManualClock, events: RecordedEvents
+) -> None:
     with pytest.raises(InsufficientAuthenticationError):
         await require_recent_auth(acr="gold")(request_of(ada, clock=clock, events=events))
 
@@ -153,7 +114,9 @@ async def test_a_refusal_is_recorded(ada: Principal, clock: ManualClock, events:
     assert event.details["reason"] == "insufficient_user_authentication"
 
 
-async def test_nobody_is_asked_who_they_are_first(clock: ManualClock, events: Events) -> None:
+async def test_nobody_is_asked_who_they_are_first(
+    clock: ManualClock, events: RecordedEvents
+) -> None:
     with pytest.raises(CredentialsMissingError):
         await require_recent_auth(5 * MINUTES)(request_of(None, clock=clock, events=events))
 

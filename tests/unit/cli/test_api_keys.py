@@ -1,26 +1,16 @@
 import asyncio
 import json
-import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Table
 
 from fastapi_baseline.auth import Principal
 from fastapi_baseline.auth.api_keys import ApiKey, ApiKeys, InvalidApiKeyError
 from fastapi_baseline.persistence import Database
 from fastapi_baseline.settings import ApiKeySettings
 
-# As `create_app` keeps them; nothing here needs a whole application.
-MAIN = """\
-from types import SimpleNamespace
-
-from fastapi_baseline import Settings
-
-app = SimpleNamespace(state=SimpleNamespace(baseline_settings=Settings(service_name="echo")))
-"""
 SETTINGS = ApiKeySettings(enabled=True, prefix="shop")
 
 Ask = Callable[..., str]
@@ -34,42 +24,16 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def keyed(service: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
+def keyed(configure: Callable[..., Path], url: str) -> Path:
     """Give the folder of a service that has API keys."""
-    (service / "src/echo_service/main.py").write_text(MAIN, encoding="utf-8")
-    (service / ".env").write_text(
-        f"AUTH__API_KEYS__ENABLED=true\nAUTH__API_KEYS__PREFIX=shop\nDATABASE_URL={url}\n",
-        encoding="utf-8",
-    )
-    monkeypatch.chdir(service)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    asyncio.run(_create(url))
-    yield service
-    # Another test has another application of this name.
-    for name in ("echo_service", "echo_service.main"):
-        sys.modules.pop(name, None)
-
-
-async def _create(url: str) -> None:
-    database = Database(url)
-    async with database.engine.begin() as connection:
-        table: Table[Any] = ApiKey.metadata.tables[ApiKey.__tablename__]
-        await connection.run_sync(table.create)
-    await database.dispose()
+    return configure("AUTH__API_KEYS__ENABLED=true\nAUTH__API_KEYS__PREFIX=shop\n", ApiKey, url=url)
 
 
 @pytest.fixture
-def ask(keyed: Path, call: Call, capsys: pytest.CaptureFixture[str]) -> Ask:
+def ask(keyed: Path, ask_command: Ask) -> Ask:
     """Give a function that returns what `baseline auth api-key` writes; it must succeed."""
     del keyed
-
-    def ask_command(*arguments: str) -> str:
-        code = call("auth", "api-key", *arguments)
-        said = capsys.readouterr()
-        assert code == 0, said.err
-        return said.out
-
-    return ask_command
+    return partial(ask_command, "auth", "api-key")
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 import asyncio
 import json
-import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from joserfc.jwk import ECKey
-from sqlalchemy import Table
 
 from fastapi_baseline.auth.server.digests import digest_of
 from fastapi_baseline.auth.server.models import (
@@ -19,14 +17,6 @@ from fastapi_baseline.auth.server.models import (
 )
 from fastapi_baseline.persistence import Database
 
-# As `create_app` keeps them; nothing here needs a whole application.
-MAIN = """\
-from types import SimpleNamespace
-
-from fastapi_baseline import Settings
-
-app = SimpleNamespace(state=SimpleNamespace(baseline_settings=Settings(service_name="echo")))
-"""
 SETTINGS = """\
 AUTH__SERVER__ENABLED=true
 AUTH__SERVER__SCOPES=orders:read
@@ -46,40 +36,16 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def issuing(service: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
+def issuing(configure: Callable[..., Path], url: str) -> Path:
     """Give the folder of a service that issues tokens."""
-    (service / "src/echo_service/main.py").write_text(MAIN, encoding="utf-8")
-    (service / ".env").write_text(f"{SETTINGS}DATABASE_URL={url}\n", encoding="utf-8")
-    monkeypatch.chdir(service)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    asyncio.run(_create(url))
-    yield service
-    # Another test has another application of this name.
-    for name in ("echo_service", "echo_service.main"):
-        sys.modules.pop(name, None)
-
-
-async def _create(url: str) -> None:
-    database = Database(url)
-    async with database.engine.begin() as connection:
-        for model in TABLES:
-            table: Table[Any] = model.metadata.tables[model.__tablename__]
-            await connection.run_sync(table.create)
-    await database.dispose()
+    return configure(SETTINGS, *TABLES, url=url)
 
 
 @pytest.fixture
-def ask(issuing: Path, call: Call, capsys: pytest.CaptureFixture[str]) -> Ask:
+def ask(issuing: Path, ask_command: Ask) -> Ask:
     """Give a function that returns what `baseline auth` writes; it must succeed."""
     del issuing
-
-    def ask_command(*arguments: str) -> str:
-        code = call("auth", *arguments)
-        said = capsys.readouterr()
-        assert code == 0, said.err
-        return said.out
-
-    return ask_command
+    return partial(ask_command, "auth")
 
 
 def find_client(url: str, client_id: str) -> OAuthClient | None:

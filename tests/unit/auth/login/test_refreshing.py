@@ -126,6 +126,16 @@ class Desk:
             sleep=self.sleep,
         )
 
+    async def begin_slow_refresh(
+        self, principal: Principal
+    ) -> tuple[asyncio.Event, asyncio.Future[str]]:
+        """Return a refresh that the provider has been asked for, and what lets it answer."""
+        gate = asyncio.Event()
+        self.client.before = gate.wait
+        slow = asyncio.ensure_future(self.refresher.get(principal))
+        await self.client.asked.wait()
+        return gate, slow
+
     async def record(self, event: SecurityEvent) -> None:
         self.events.append(event)
 
@@ -269,10 +279,7 @@ async def test_b17_of_many_processes_one_refreshes(desk: Desk) -> None:
 async def test_b17_sessions_do_not_wait_for_each_other(desk: Desk) -> None:
     anna, otto = await desk.sign_in(), await desk.sign_in("otto")
     desk.clock.advance(LIFE)
-    gate = asyncio.Event()
-    desk.client.before = gate.wait
-    slow = asyncio.ensure_future(desk.refresher.get(anna))
-    await desk.client.asked.wait()
+    gate, slow = await desk.begin_slow_refresh(anna)
     desk.client.before = None
 
     assert await desk.refresher.get(otto) == "access-2"
@@ -284,10 +291,7 @@ async def test_b17_sessions_do_not_wait_for_each_other(desk: Desk) -> None:
 async def test_others_use_the_old_token_while_it_lasts_and_is_replaced(desk: Desk) -> None:
     anna = await desk.sign_in()
     desk.clock.advance(LIFE - BEFORE)
-    gate = asyncio.Event()
-    desk.client.before = gate.wait
-    slow = asyncio.ensure_future(desk.refresher.get(anna))
-    await desk.client.asked.wait()
+    gate, slow = await desk.begin_slow_refresh(anna)
 
     assert await desk.another().get(anna) == "access-0"
 
@@ -484,10 +488,7 @@ async def test_a_session_that_ends_while_it_is_refreshed_does_not_come_back(desk
 async def test_a_slow_attempt_does_not_undo_a_later_one(desk: Desk) -> None:
     anna = await desk.sign_in()
     desk.clock.advance(LIFE)
-    gate = asyncio.Event()
-    desk.client.before = gate.wait
-    slow = asyncio.ensure_future(desk.refresher.get(anna))
-    await desk.client.asked.wait()
+    gate, slow = await desk.begin_slow_refresh(anna)
     desk.client.before = None
     desk.clock.advance(timedelta(seconds=30))
 
@@ -504,10 +505,7 @@ async def test_a_slow_attempt_does_not_undo_a_later_one(desk: Desk) -> None:
 async def test_a_later_attempt_that_is_refused_does_not_undo_a_slow_one(desk: Desk) -> None:
     anna = await desk.sign_in()
     desk.clock.advance(LIFE)
-    gate = asyncio.Event()
-    desk.client.before = gate.wait
-    slow = asyncio.ensure_future(desk.refresher.get(anna))
-    await desk.client.asked.wait()
+    gate, slow = await desk.begin_slow_refresh(anna)
     desk.clock.advance(timedelta(seconds=30))
 
     async def let_the_first_finish() -> None:
@@ -567,10 +565,7 @@ async def test_a_session_of_a_provider_that_is_none_any_more_ends(desk: Desk) ->
 async def test_lets_refreshes_that_are_under_way_end(desk: Desk) -> None:
     anna = await desk.sign_in()
     desk.clock.advance(LIFE)
-    gate = asyncio.Event()
-    desk.client.before = gate.wait
-    request = asyncio.ensure_future(desk.refresher.get(anna))
-    await desk.client.asked.wait()
+    gate, request = await desk.begin_slow_refresh(anna)
     request.cancel()
 
     closing = asyncio.ensure_future(desk.refresher.close())

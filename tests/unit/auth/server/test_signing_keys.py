@@ -13,7 +13,6 @@ from joserfc.jwk import ECKey, Key, RSAKey
 from sqlalchemy import select, update
 
 from fastapi_baseline.auth.encryption import KeyRing
-from fastapi_baseline.auth.security_events import SecurityEvent
 from fastapi_baseline.auth.server import signing_key_reading
 from fastapi_baseline.auth.server.held_signing_keys import HeldKeys, sign
 from fastapi_baseline.auth.server.signing_key_errors import (
@@ -32,19 +31,12 @@ from fastapi_baseline.auth.server.signing_keys import SigningKeys
 from fastapi_baseline.persistence import Database
 from fastapi_baseline.settings.auth import AuthorizationServerSettings
 from fastapi_baseline.testing import ManualClock, max_queries
+from tests.recorded_events import RecordedEvents
 
 RING = KeyRing(["first secret of the tests, 32 letters"])
 NOTICE = timedelta(hours=24)
 MINUTE = timedelta(minutes=1)
 CLAIMS = {"iss": "https://x.example.com", "sub": "somebody"}
-
-
-class Recorded:
-    def __init__(self) -> None:
-        self.events: list[SecurityEvent] = []
-
-    async def record(self, event: SecurityEvent) -> None:
-        self.events.append(event)
 
 
 def make_quick_key(_algorithm: Algorithm) -> ECKey:
@@ -70,6 +62,20 @@ def make(database: Database, clock: ManualClock, **options: Any) -> SigningKeys:
     return SigningKeys(database, settings=settings, clock=clock, **options)
 
 
+async def start(database: Database, clock: ManualClock) -> SigningKeys:
+    """Return the keys of a process that has read them, once there is one."""
+    keys = make(database, clock)
+    await keys.refresh()
+    return keys
+
+
+async def start_with_a_key(database: Database, clock: ManualClock) -> tuple[SigningKeys, str]:
+    """Return the keys of the first process, and the name of the only one that there is."""
+    keys = await start(database, clock)
+    (first,) = kids_of(keys)
+    return keys, first
+
+
 def kids_of(keys: SigningKeys) -> list[str]:
     return [key["kid"] for key in json.loads(keys.jwks)["keys"]]
 
@@ -91,14 +97,14 @@ async def states_of(keys: SigningKeys) -> dict[str, str]:
 async def test_the_first_key_is_made_when_one_is_needed_and_told_of(
     database: Database, clock: ManualClock
 ) -> None:
-    events = Recorded()
+    events = RecordedEvents()
     keys = make(database, clock, events=events)
 
     await keys.refresh()
 
     (kid,) = kids_of(keys)
     assert await states_of(keys) == {kid: "active"}
-    (event,) = events.events
+    (event,) = events.recorded
     assert (event.name, event.details) == ("signing_key_changed", {"key": kid, "change": "made"})
 
 
@@ -116,8 +122,7 @@ async def test_all_processes_that_start_at_once_agree_on_one_key(
 async def test_what_is_signed_names_its_key_and_its_type(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
+    keys = await start(database, clock)
 
     token = keys.sign(CLAIMS, typ="at+jwt")
 
@@ -129,8 +134,7 @@ async def test_what_is_signed_names_its_key_and_its_type(
 async def test_what_is_published_has_no_private_part(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
+    keys = await start(database, clock)
 
     (key,) = json.loads(keys.jwks)["keys"]
     found = await keys.find_key(key["kid"], "ES256")
@@ -164,8 +168,7 @@ async def test_the_private_part_is_in_the_database_encrypted_only(
 async def test_keys_are_read_once_a_minute_however_much_is_signed(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
+    keys = await start(database, clock)
 
     with max_queries(0, database=database):
         for _ in range(10):
@@ -181,9 +184,7 @@ async def test_keys_are_read_once_a_minute_however_much_is_signed(
 async def test_the_next_key_is_published_before_it_signs(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
-    (first,) = kids_of(keys)
+    keys, first = await start_with_a_key(database, clock)
 
     listed = await keys.rotate()
 
@@ -196,9 +197,7 @@ async def test_the_next_key_is_published_before_it_signs(
 async def test_all_processes_change_to_the_next_key_at_the_same_moment(
     database: Database, clock: ManualClock
 ) -> None:
-    keys, other = make(database, clock), make(database, clock)
-    await keys.refresh()
-    await other.refresh()
+    keys, other = await start(database, clock), await start(database, clock)
     following = (await keys.rotate()).kid
     clock.advance(MINUTE)
     await other.refresh()
@@ -255,9 +254,7 @@ async def test_a_retired_key_is_believed_for_as_long_as_a_token_lasts(
 async def test_a_key_that_is_over_is_removed_by_the_next_rotation(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
-    (first,) = kids_of(keys)
+    keys, first = await start_with_a_key(database, clock)
     await keys.rotate()
     clock.advance(2 * NOTICE)
 
@@ -272,8 +269,7 @@ async def test_a_key_that_is_over_is_removed_by_the_next_rotation(
 async def test_a_second_rotation_waits_for_the_first_and_says_until_when(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
+    keys = await start(database, clock)
     following = (await keys.rotate()).kid
 
     with pytest.raises(RotationPendingError, match=f"{following} is published already") as refused:
@@ -285,9 +281,7 @@ async def test_a_second_rotation_waits_for_the_first_and_says_until_when(
 async def test_the_key_that_waits_signs_at_once_if_nobody_can_wait(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
-    (first,) = kids_of(keys)
+    keys, first = await start_with_a_key(database, clock)
     following = (await keys.rotate()).kid
 
     listed = await keys.rotate(is_immediate=True)
@@ -302,9 +296,7 @@ async def test_the_key_that_waits_signs_at_once_if_nobody_can_wait(
 async def test_a_new_key_signs_at_once_if_nobody_can_wait_and_none_does(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
-    (first,) = kids_of(keys)
+    keys, first = await start_with_a_key(database, clock)
 
     listed = await keys.rotate(is_immediate=True)
 
@@ -315,9 +307,7 @@ async def test_a_new_key_signs_at_once_if_nobody_can_wait_and_none_does(
 async def test_another_process_finds_a_key_that_it_did_not_know_when_it_sees_it(
     database: Database, clock: ManualClock
 ) -> None:
-    keys, other = make(database, clock), make(database, clock)
-    await keys.refresh()
-    await other.refresh()
+    keys, other = await start(database, clock), await start(database, clock)
     clock.advance(timedelta(seconds=10))
     following = (await keys.rotate(is_immediate=True)).kid
 
@@ -327,8 +317,7 @@ async def test_another_process_finds_a_key_that_it_did_not_know_when_it_sees_it(
 async def test_keys_that_nobody_has_are_looked_for_once_in_ten_seconds(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
+    keys = await start(database, clock)
     clock.advance(timedelta(seconds=10))
 
     with max_queries(1, database=database) as queries:
@@ -339,8 +328,7 @@ async def test_keys_that_nobody_has_are_looked_for_once_in_ten_seconds(
 
 
 async def test_a_key_is_for_its_own_algorithm_only(database: Database, clock: ManualClock) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
+    keys = await start(database, clock)
     (kid,) = kids_of(keys)
 
     assert await keys.find_key(kid, "RS256") is None
@@ -350,7 +338,7 @@ async def test_a_key_is_for_its_own_algorithm_only(database: Database, clock: Ma
 async def test_nothing_is_believed_any_more_of_a_key_that_is_revoked(
     database: Database, clock: ManualClock
 ) -> None:
-    events = Recorded()
+    events = RecordedEvents()
     keys = make(database, clock, events=events)
     await keys.refresh()
     (first,) = kids_of(keys)
@@ -360,15 +348,13 @@ async def test_nothing_is_believed_any_more_of_a_key_that_is_revoked(
     assert await states_of(keys) == {listed.kid: "active"}
     assert await keys.find_key(first, "ES256") is None
     assert header_of(keys.sign(CLAIMS, typ="JWT"))["kid"] == listed.kid
-    assert events.events[-1].details == {"key": listed.kid, "change": "revoked", "revoked": first}
+    assert events.recorded[-1].details == {"key": listed.kid, "change": "revoked", "revoked": first}
 
 
 async def test_the_key_that_waits_takes_the_place_of_one_that_is_revoked(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
-    (first,) = kids_of(keys)
+    keys, first = await start_with_a_key(database, clock)
     following = (await keys.rotate()).kid
 
     listed = await keys.revoke(first)
@@ -380,9 +366,7 @@ async def test_the_key_that_waits_takes_the_place_of_one_that_is_revoked(
 async def test_if_the_next_key_is_revoked_the_one_that_signs_does_not_retire(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
-    (first,) = kids_of(keys)
+    keys, first = await start_with_a_key(database, clock)
     following = (await keys.rotate()).kid
 
     listed = await keys.revoke(following)
@@ -396,9 +380,7 @@ async def test_if_the_next_key_is_revoked_the_one_that_signs_does_not_retire(
 async def test_revoking_an_old_key_changes_nothing_else(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
-    (first,) = kids_of(keys)
+    keys, first = await start_with_a_key(database, clock)
     following = (await keys.rotate(is_immediate=True)).kid
     third = (await keys.rotate()).kid
 
@@ -419,9 +401,7 @@ async def test_a_key_that_is_not_there_is_not_revoked(
 async def test_another_process_signs_nothing_with_a_revoked_key_after_a_minute(
     database: Database, clock: ManualClock
 ) -> None:
-    keys, other = make(database, clock), make(database, clock)
-    await keys.refresh()
-    await other.refresh()
+    keys, other = await start(database, clock), await start(database, clock)
     (first,) = kids_of(keys)
     listed = await keys.revoke(first)
     clock.advance(MINUTE)
@@ -435,8 +415,7 @@ async def test_another_process_signs_nothing_with_a_revoked_key_after_a_minute(
 async def test_without_a_database_the_keys_stay_for_an_hour_and_no_longer(
     database: Database, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
+    keys = await start(database, clock)
     (kid,) = kids_of(keys)
     await break_down(database)
 
@@ -514,8 +493,7 @@ async def test_a_key_that_cannot_be_decrypted_is_no_reason_to_make_another_one(
 async def test_the_secret_of_another_row_is_not_taken_for_that_of_a_key(
     database: Database, clock: ManualClock
 ) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
+    keys = await start(database, clock)
     await keys.rotate()
     async with database.transaction() as session:
         first, second = await read_rows(session)
@@ -581,8 +559,7 @@ async def test_a_change_of_the_algorithm_counts_from_the_next_key_on(
 
 
 async def test_a_key_that_has_retired_signs_nothing(database: Database, clock: ManualClock) -> None:
-    keys = make(database, clock)
-    await keys.refresh()
+    keys = await start(database, clock)
     clock.advance(MINUTE)
     await keys.rotate(is_immediate=True)
     async with database.read_transaction() as session:

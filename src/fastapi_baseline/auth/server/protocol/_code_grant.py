@@ -57,12 +57,7 @@ class CodeGrant(CodeGrantBase):
         """
         stored = self.request.authorization_code.stored
         exchange, client = self.request.exchange, self.request.client.stored
-        exchange.note(
-            "token_issued",
-            subject=stored.grant.subject,
-            client=client.client_id,
-            grant=stored.grant.id,
-        )
+        exchange.note_use(stored.grant, "token_issued")
         return issue_for_user(
             exchange,
             client,

@@ -66,12 +66,7 @@ class RefreshTokenGrant(RefreshTokenGrantBase):
         """Return what is asked for, which is as much as was granted, or less."""
         stored = self.request.refresh_token.stored
         exchange, client = self.request.exchange, self.request.client.stored
-        exchange.note(
-            "refresh_token_used",
-            subject=stored.grant.subject,
-            client=client.client_id,
-            grant=stored.grant.id,
-        )
+        exchange.note_use(stored.grant, "refresh_token_used")
         return issue_for_user(
             exchange,
             client,

@@ -67,6 +67,18 @@ class Exchange:
             SecurityEvent(name=name, outcome=outcome, subject=subject, details=details)
         )
 
+    def note_use(
+        self, grant: OAuthGrant, name: SecurityEventName, *, outcome: Outcome = "success"
+    ) -> None:
+        """Record that somebody has used what a grant's client was given, or has tried to."""
+        self.note(
+            name,
+            outcome=outcome,
+            subject=grant.subject,
+            client=grant.client_id,
+            grant=grant.id,
+        )
+
     def wait(self, awaitable: Awaitable[_T]) -> _T:
         """Return what somebody else does, who is asynchronous."""
         return await_only(awaitable)

@@ -3,27 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select
 
 from fastapi_baseline.auth.server.digests import REFRESH_PREFIX, digest_of, make_secret
 from fastapi_baseline.auth.server.errors import InvalidGrantError
 from fastapi_baseline.auth.server.models import OAuthClient, OAuthGrant, OAuthRefreshToken
-from fastapi_baseline.auth.server.protocol.exchange import Exchange, is_storable_secret
+from fastapi_baseline.auth.server.protocol.exchange import Exchange
+from fastapi_baseline.auth.server.protocol.one_time_secrets import OneTimeSecrets
 
-# Made once, and the grant is locked while the token is not, as with codes.
-_FIND = (
-    select(OAuthRefreshToken, OAuthGrant)
-    .join(OAuthGrant, OAuthGrant.id == OAuthRefreshToken.grant_id)
-    .where(OAuthRefreshToken.digest == bindparam("sought"))
-    .with_for_update(of=OAuthGrant)
-)
-_CONSUME = (
-    update(OAuthRefreshToken)
-    .where(OAuthRefreshToken.digest == bindparam("sought"), OAuthRefreshToken.used_at.is_(None))
-    .values(used_at=bindparam("now"))
-    .returning(OAuthRefreshToken.digest)
-    .execution_options(synchronize_session=False)
-)
+_TOKENS = OneTimeSecrets(OAuthRefreshToken, used_at=OAuthRefreshToken.used_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +24,11 @@ class StoredToken:
 
 def find_refresh_token(exchange: Exchange, text: str, client: OAuthClient) -> StoredToken | None:
     """Return a refresh token of a client that is good; one that was used, is not."""
-    if not is_storable_secret(text):
+    found = _TOKENS.find(exchange, text)
+    if found is None:
         return None
-    row = exchange.session.execute(_FIND, {"sought": digest_of(text)}).first()
-    if row is None:
-        return None
-    stored, now = StoredToken(token=row[0], grant=row[1]), exchange.now
+    token, grant = found
+    stored, now = StoredToken(token=token, grant=grant), exchange.now
     if stored.grant.client_id != client.client_id or not stored.grant.is_good(now):
         return None
     if stored.token.used_at is not None:
@@ -56,10 +43,10 @@ def consume_refresh_token(exchange: Exchange, stored: StoredToken) -> None:
     Raises:
         InvalidGrantError: If somebody else has used it.
     """
-    digest = stored.token.digest
-    values = {"sought": digest, "now": exchange.now}
-    if exchange.session.execute(_CONSUME, values).first() is None:
-        used = select(OAuthRefreshToken.used_at).where(OAuthRefreshToken.digest == digest)
+    if not _TOKENS.consume(exchange, stored.token):
+        used = select(OAuthRefreshToken.used_at).where(
+            OAuthRefreshToken.digest == stored.token.digest
+        )
         _report(exchange, stored, used_at=exchange.session.scalar(used) or exchange.now)
         raise InvalidGrantError
 
@@ -86,12 +73,10 @@ def _report(exchange: Exchange, stored: StoredToken, *, used_at: datetime) -> No
     grant = stored.grant
     # Two tabs, or an answer that was lost: nobody gets a second token, and nobody loses one.
     is_accident = exchange.now - used_at < exchange.services.settings.reuse_leeway
-    exchange.note(
+    exchange.note_use(
+        grant,
         "refresh_token_reused_in_window" if is_accident else "refresh_token_reused",
         outcome="failure",
-        subject=grant.subject,
-        client=grant.client_id,
-        grant=grant.id,
     )
     if not is_accident:
         exchange.revoke(grant, "refresh_token_reused")
