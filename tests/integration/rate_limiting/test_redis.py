@@ -111,7 +111,8 @@ async def test_a_counter_takes_few_bytes_with_the_shortest_name(
     used = await redis.memory_usage("a")  # pyright: ignore[reportUnknownMemberType] -- untyped keywords
     is_valkey = "valkey_version" in await redis.info("server")  # pyright: ignore[reportUnknownMemberType] -- untyped keywords
     assert used is not None
-    assert used <= (56 if is_valkey else 48)
+    # Valkey keeps name, value and end in one piece of memory (56 bytes), or the value in another.
+    assert used <= (72 if is_valkey else 48)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
