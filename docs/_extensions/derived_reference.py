@@ -8,15 +8,11 @@ import json
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from itertools import groupby
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any
 
 import typer.main
-from pydantic import AwareDatetime, BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 
 import fastapi_baseline
@@ -25,7 +21,8 @@ from benchmarks._defects import Line, Outcome
 from fastapi_baseline.cli.commands import app as command_line
 from fastapi_baseline.errors import BaselineError
 from fastapi_baseline.problems import status_of, title_of
-from fastapi_baseline.settings import Settings
+from fastapi_baseline.settings import DEFAULTS, Settings
+from fastapi_baseline.settings.contract import Variable, find_sections, find_variables
 
 # Messages that a client sees; the others are answered as `internal_error`.
 _INTERNAL = 500
@@ -67,6 +64,7 @@ def _write_pages(app: Sphinx) -> None:
     folder.mkdir(exist_ok=True)
     pages = {
         "settings.md": _settings(),
+        "defaults.md": _changes(),
         "errors.md": _errors(),
         "command-line.md": _commands(),
         "comparison.md": _comparison(Path(app.srcdir)),
@@ -80,71 +78,46 @@ def _write_pages(app: Sphinx) -> None:
 
 
 def _settings() -> Iterator[str]:
-    yield from _section(Settings, prefix="")
+    """Give the settings as definition lists, one for each section."""
+    about = find_sections(Settings)
+    for section, variables in groupby(find_variables(Settings), key=lambda one: one.section):
+        if section:
+            yield f"## `{section}…`"
+            yield ""
+            yield about[section]
+            yield ""
+        for variable in variables:
+            yield f"`{variable.name}`"
+            yield f": {variable.description}"
+            yield f"  *{_kind(variable)}; default {_default(variable)}*"
+            yield ""
 
 
-def _section(model: type[BaseModel], *, prefix: str) -> Iterator[str]:
-    """Give the settings of one model as a definition list, and those nested in it below."""
-    nested: dict[str, tuple[FieldInfo, type[BaseModel]]] = {}
-    for name, field in model.model_fields.items():
-        variable = f"{prefix}{name}".upper()
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            nested[variable] = (field, kind)
-            continue
-        yield f"`{variable}`"
-        yield f": {_sentence(field)}"
-        yield f"  *{_kind(kind)}; default {_default(field)}*"
-        yield ""
-    for variable, (field, kind) in nested.items():
-        yield f"## `{variable}__…`"
-        yield ""
-        yield _sentence(field)
-        yield ""
-        yield from _section(kind, prefix=f"{variable}__")
-
-
-def _sentence(field: FieldInfo) -> str:
-    return " ".join((field.description or "").split())
-
-
-def _kind(annotation: Any) -> str:
+def _kind(variable: Variable) -> str:
     """Return what to write into the variable, in words."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return ", ".join(f"`{choice}`" for choice in arguments)
-    if origin is tuple:
-        return "a list, with commas or as JSON"
-    if origin is Annotated:
-        return _kind(arguments[0])
-    # What has annotations makes the older kind of a union.
-    if NoneType in arguments:
-        return _kind(next(a for a in arguments if a is not NoneType))
-    words = {
-        bool: "true or false",
-        float: "a number",
-        int: "a number",
-        timedelta: "seconds or ISO 8601",
-        datetime: "a time in ISO 8601",
-        AwareDatetime: "a time in ISO 8601",
-        Path: "a path",
-    }
-    return words.get(annotation, "text")
+    if variable.choices and variable.choices != ("true", "false"):
+        return ", ".join(f"`{choice}`" for choice in variable.choices)
+    return variable.kind
 
 
-def _default(field: FieldInfo) -> str:
-    value: Any = field.get_default(call_default_factory=True, validated_data={})
-    if value is PydanticUndefined:
+def _default(variable: Variable) -> str:
+    if variable.is_required:
         return "none: it must be set"
-    if value is None or value == ():
+    if variable.default is None:
         return "unset"
-    if isinstance(value, timedelta):
-        return f"`{value.total_seconds():.12g}` s"
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, tuple):
-        return f"`{json.dumps(value)}`"
-    return f"`{value}`"
+    return f"`{variable.default}`{' s' if variable.kind.startswith('seconds') else ''}"
+
+
+def _changes() -> Iterator[str]:
+    """Give the defaults that change at a date, or say that there are none yet."""
+    if not DEFAULTS.changes:
+        yield f"None has changed since {DEFAULTS.oldest}."
+        return
+    yield "| Since | Setting | Before | Then | Why |"
+    yield "| --- | --- | --- | --- | --- |"
+    for change in DEFAULTS.changes:
+        cells = (change.since, f"`{change.variable}`", f"`{change.old}`", f"`{change.new}`")
+        yield f"| {' | '.join(cells)} | {_plain(change.why)} |"
 
 
 def _errors() -> Iterator[str]:

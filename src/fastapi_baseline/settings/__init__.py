@@ -21,6 +21,7 @@ from fastapi_baseline.settings.auth import (
 )
 from fastapi_baseline.settings.backends import CacheSettings, RateLimitSettings, RedisSettings
 from fastapi_baseline.settings.database import DatabaseSettings
+from fastapi_baseline.settings.defaults import DEFAULTS, BehaviourChange, DatedDefaults
 from fastapi_baseline.settings.http import (
     CompressionSettings,
     ConditionalRequestsSettings,
@@ -50,9 +51,11 @@ from fastapi_baseline.settings.values import (
 )
 
 __all__ = [
+    "DEFAULTS",
     "ApiKeySettings",
     "AuthSettings",
     "AuthorizationServerSettings",
+    "BehaviourChange",
     "BuildSettings",
     "CacheSettings",
     "CompressionSettings",
@@ -60,6 +63,7 @@ __all__ = [
     "CorsSettings",
     "DatabaseSettings",
     "DatabaseUrl",
+    "DatedDefaults",
     "Duration",
     "Environment",
     "HealthSettings",

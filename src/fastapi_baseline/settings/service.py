@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Self
+from typing import ClassVar, Self
 
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
+from pydantic import ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
 
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.inspection import Finding
+from fastapi_baseline.settings.defaults import DEFAULTS, DatedDefaults, DatedSource
 from fastapi_baseline.settings.tree import SettingsTree
 
 
@@ -18,6 +19,9 @@ class Settings(SettingsTree):
     Raises:
         ConfigurationError: From `Settings.load()`, naming each variable that is wrong.
     """
+
+    dated_defaults: ClassVar[DatedDefaults] = DEFAULTS
+    """What `BASELINE_DEFAULTS` chooses from."""
 
     @property
     def is_deployed(self) -> bool:
@@ -86,6 +90,27 @@ class Settings(SettingsTree):
                     ),
                     remedy="Name the origins.",
                 )
+
+    @classmethod
+    def settings_customise_sources(  # noqa: PLR0917 -- as pydantic-settings calls it
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings are read from, the first that says something counting."""
+        sources = (init_settings, env_settings, dotenv_settings, file_secret_settings)
+        if not cls.dated_defaults.changes:
+            return sources
+        # It gives only what none of the others says, so that its place is none of its importance.
+        return (DatedSource(settings_cls, cls.dated_defaults, others=sources), *sources)
+
+    @field_validator("baseline_defaults")
+    @classmethod
+    def _check_defaults(cls, date: str) -> str:
+        return cls.dated_defaults.check(date)
 
     @classmethod
     def load(cls) -> Self:

@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from fastapi_baseline.settings.auth import AuthSettings, MailSettings
 from fastapi_baseline.settings.backends import CacheSettings, RateLimitSettings, RedisSettings
 from fastapi_baseline.settings.database import DatabaseSettings
+from fastapi_baseline.settings.defaults import DEFAULTS, DefaultsDate
 from fastapi_baseline.settings.http import (
     CompressionSettings,
     ConditionalRequestsSettings,
@@ -41,9 +42,13 @@ class SettingsTree(BaseSettings):
         nested_model_default_partial_update=True,
         env_parse_none_str="none",
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
+        # A service has a subclass, and only of that there is an instance.
+        defer_build=True,
     )
 
+    baseline_defaults: DefaultsDate = DEFAULTS.oldest
+    """Up to which date the service follows changes of defaults (`2026.11`): a newer library changes
+    nothing that it does until this is raised."""
     environment: Environment = "development"
     """Where the service runs; `staging` and `production` refuse defaults that are only for
     development."""

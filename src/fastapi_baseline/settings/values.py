@@ -53,4 +53,4 @@ TextList = Annotated[tuple[str, ...], NoDecode, split_list]
 class Section(BaseModel):
     """Settings that belong together; a service may derive its own, too."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
