@@ -10,7 +10,7 @@ SHELL := /bin/sh
 PYTHON ?=
 TOOLS := .tools/ready-nox-$(NOX_VERSION)-uv-$(UV_VERSION)
 NOX := .tools/bin/python -m nox
-SESSIONS := test lint types imports template examples peers docs packages bench demo release matrix
+SESSIONS := test lint types imports template examples peers docs packages bench demo release matrix updates
 
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # What another project's shell may have left behind.
@@ -31,6 +31,7 @@ help: ## Show this list
 	@echo 'make packages   Build, install into clean environments, import every module'
 	@echo 'make bench      Run the benchmarks (make bench ARGS=imports for one)'
 	@echo 'make release    Check that a release could be made'
+	@echo 'make updates    Update services from every release to every later one (nightly)'
 	@echo 'make matrix     Run the tests on other Pythons, lowest and newest dependencies'
 	@echo 'make check      Run what continuous integration runs'
 	@echo 'make clean      Remove tools, environments and what they made'

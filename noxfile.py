@@ -21,7 +21,11 @@ nox.options.sessions = ["tests", "lint", "types", "imports"]
 
 ROOT = Path(__file__).resolve().parent
 LIBRARY = ("-e", ".[all,testing]")
-EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/pyproject.toml"))
+# What the template makes for who answers nothing is there to be read; `template` checks it.
+RENDERED = ROOT / "examples/default-service"
+EXAMPLES = sorted(
+    path.parent for path in ROOT.glob("examples/*/pyproject.toml") if path.parent != RENDERED
+)
 # The Pythons that are supported and that `matrix` looks for, oldest first.
 PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 # Tests that other sessions run: they need a wheel of the tree, or Node, or a browser, and time.
@@ -30,7 +34,11 @@ ELSEWHERE = (
     "--ignore=tests/docs",
     "--ignore=tests/peers",
     "--ignore=tests/template",
+    "--ignore=tests/updates",
 )
+# The tests that have to cover the code by themselves. Those of integration run the same code against
+# databases, servers and processes, and would take half as long again if they were measured, too.
+MEASURED = ("tests/unit", "tests/api", "tests/meta")
 # What takes too long for every day.
 THOROUGHLY = ("--hypothesis-profile=thorough", "--fuzz-requests=20000")
 # nox points uv to the environment of the session; services that a session makes have their own.
@@ -91,14 +99,16 @@ def _wheelhouse(session: nox.Session) -> Mapping[str, str | None]:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests with branch coverage: unit, API, integration and meta."""
+    """Run the tests: unit, API and meta with branch coverage, and then integration."""
     session.install(*LIBRARY, *_groups("test", "lint", "imports"))
     session.run("coverage", "erase")
-    chosen = session.posargs or ["-n", WORKERS, *ELSEWHERE, "tests"]
+    chosen = session.posargs or ["-n", WORKERS, *MEASURED]
     session.run("coverage", "run", "-m", "pytest", *chosen)
     session.run("coverage", "combine", "--quiet")
     # Some of the tests cover some of the code.
     session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
+    if not session.posargs:
+        session.run("pytest", "-n", WORKERS, "tests/integration")
 
 
 @nox.session
@@ -149,8 +159,28 @@ def imports(session: nox.Session) -> None:
 @nox.session
 def template(session: nox.Session) -> None:
     """Render services from the template and run each service's own checks."""
+    session.install(*LIBRARY, *_groups("test", "template"))
+    # By file: each has services that its tests share.
+    chosen = session.posargs or ["-n", WORKERS, "--dist", "loadfile", "tests/template"]
+    session.run("pytest", *chosen, env=_wheelhouse(session))
+
+
+@nox.session
+def updates(session: nox.Session) -> None:
+    """Update services from each release to each later one, and write the table of the outcome.
+
+    It is for nights: `template` has the quick part. `nox -s updates -- --check` writes nothing, and
+    fails if the table in the documentation says something else.
+    """
     session.install(*LIBRARY, *_groups("test"))
-    session.run("pytest", *(session.posargs or ["tests/template"]), env=_wheelhouse(session))
+    report = str(_scratch(session) / "report.xml")
+    session.run(
+        *("pytest", "-n", WORKERS, "--dist", "worksteal", "tests/updates"),
+        # The family that says what a test has recorded.
+        *("-o", "junit_family=xunit1", f"--junitxml={report}"),
+        env=_wheelhouse(session),
+    )
+    session.run("python", "scripts/updates_table.py", report, *session.posargs)
 
 
 @nox.session
@@ -225,13 +255,20 @@ def _check_that_the_wheel_has_the_template(session: nox.Session, wheel: Path) ->
     prefix = "fastapi_baseline/_template/"
     with zipfile.ZipFile(wheel) as archive:
         shipped = {name.removeprefix(prefix) for name in archive.namelist() if prefix in name}
+        bundle = archive.read("fastapi_baseline/_releases.bundle")
     present = {
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "copier.yml", *(ROOT / "template").rglob("*"))
+        for path in (
+            ROOT / "copier.yml",
+            ROOT / "ownership.toml",
+            *(ROOT / "template").rglob("*"),
+        )
         if path.is_file() and "__pycache__" not in path.parts
     }
     if shipped != present:
         session.error(f"The wheel's template differs from the tree's: {sorted(shipped ^ present)}")
+    if bundle != (ROOT / "releases.bundle").read_bytes():
+        session.error("The wheel's releases of the template are not those of releases.bundle")
 
 
 @nox.session
@@ -277,8 +314,12 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def release(session: nox.Session) -> None:
-    """Check that a release could be made; publish nothing."""
-    session.install(*_groups("release"))
+    """Check that a release could be made; publish nothing.
+
+    `nox -s release -- --extend-bundle` adds the template, as it is, to the bundle of its releases.
+    """
+    session.install("-e", ".[cli]", *_groups("release"))
+    session.run("python", "scripts/release_bundle.py", *session.posargs)
     version = _version()
     answers = (ROOT / "copier.yml").read_text(encoding="utf-8")
     if not re.search(

@@ -17,6 +17,7 @@ from fastapi_baseline import (
     ConflictError,
     FieldError,
     Settings,
+    __version__,
     create_app,
 )
 from fastapi_baseline.testing import running
@@ -246,7 +247,7 @@ def test_takes_its_title_from_the_settings_unless_told() -> None:
 def test_takes_its_version_from_the_distribution() -> None:
     app = create_app(Settings(), package="fastapi_baseline", configure_logging=False)
 
-    assert app.version == "0.1.0"
+    assert app.version == __version__
 
 
 def test_refuses_settings_that_contradict_each_other() -> None:

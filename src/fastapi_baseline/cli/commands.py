@@ -9,8 +9,13 @@ import typer
 
 from fastapi_baseline import __version__
 from fastapi_baseline.cli.auth_commands import auth
+from fastapi_baseline.cli.config_commands import config, defaults
+from fastapi_baseline.cli.dev_commands import dev
+from fastapi_baseline.cli.doctor_commands import diagnosis
 from fastapi_baseline.cli.options import SETTINGS, Application, Json
 from fastapi_baseline.cli.project import enter_service_with_database
+from fastapi_baseline.cli.resource_commands import add, remove
+from fastapi_baseline.cli.update_commands import updates
 
 app = typer.Typer(
     help="Make, run and look after FastAPI services.",
@@ -36,6 +41,13 @@ cache = typer.Typer(
 app.add_typer(auth, name="auth")
 app.add_typer(database, name="db")
 app.add_typer(cache, name="cache")
+app.add_typer(add, name="add")
+app.add_typer(remove, name="remove")
+app.command()(dev)
+app.add_typer(updates)
+app.add_typer(diagnosis)
+app.add_typer(config, name="config")
+app.add_typer(defaults, name="defaults")
 
 Tag = Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Entries with this tag.")]
 Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help="The entry with this key.")]
@@ -111,12 +123,16 @@ def run(
     ] = 1,
 ) -> None:
     """Run the service in this folder."""
-    from fastapi_baseline.cli.run import ServerOptions, find_target, serve
-
     if reload and workers > 1:
         raise typer.BadParameter("Use either --reload or --workers.")
+    from fastapi_baseline.lifecycle import growing_heap
+
+    with growing_heap():
+        from fastapi_baseline.cli.run import ServerOptions, find_target, serve
+
+        target = find_target(application, start=Path.cwd())
     options = ServerOptions(host=host, port=port, workers=workers, reload=reload)
-    serve(find_target(application, start=Path.cwd()), options)
+    serve(target, options)
 
 
 @app.command(name="check")
@@ -125,15 +141,24 @@ def check_application(
     is_deployment: Annotated[
         bool, typer.Option("--deploy", help="Also what is unsafe where people depend on it.")
     ] = False,
+    is_release: Annotated[
+        bool,
+        typer.Option(
+            "--update-openapi", help="First write the OpenAPI document that is released now."
+        ),
+    ] = False,
     is_json: Json = False,
     application: Application = None,
 ) -> None:
-    """Show what is wrong with how the service in this folder is set up."""
+    """Show what is wrong with how the service in this folder is set up, its migrations and API."""
     from fastapi_baseline.cli.check import check_service
     from fastapi_baseline.cli.run import find_target
 
     target = find_target(application, start=Path.cwd())
-    if not check_service(target, is_deployment=is_deployment, is_json=is_json):
+    is_well = check_service(
+        target, is_deployment=is_deployment, is_release=is_release, is_json=is_json
+    )
+    if not is_well:
         raise typer.Exit(1)
 
 

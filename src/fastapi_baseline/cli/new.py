@@ -1,22 +1,22 @@
 """`baseline new`: a service from the template of the installed version, without a network."""
 
 import shlex
-import shutil
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import typer
 
 from fastapi_baseline._extras import optional
 from fastapi_baseline.cli.console import print_done, print_steps
 from fastapi_baseline.errors import ConfigurationError
+from fastapi_baseline.releases.answers import read_questions
+from fastapi_baseline.releases.bundle import copy_template, shipped_template
+from fastapi_baseline.releases.replacement import Replacement
 
-_PACKAGE = Path(__file__).parents[1]
 # What an editor or `git init` leaves in a folder, and the template does not touch.
 _HARMLESS = frozenset({".git", ".idea", ".vscode", ".DS_Store"})
 
@@ -63,15 +63,9 @@ def template_folder() -> Generator[Path]:
     It is a copy, so that a checkout is not mistaken for a template under version control, whose
     last release would be taken instead.
     """
-    shipped = _PACKAGE / "_template"
-    source = shipped if shipped.is_dir() else _PACKAGE.parents[1]
-    if not (source / "copier.yml").is_file():
-        message = f"The template is missing from {_PACKAGE}: install fastapi-baseline again."
-        raise ConfigurationError(message)
     with TemporaryDirectory(prefix="fastapi-baseline-") as copy:
-        folder = Path(copy)
-        shutil.copyfile(source / "copier.yml", folder / "copier.yml")
-        shutil.copytree(source / "template", folder / "template")
+        folder = Path(copy) / "template"
+        copy_template(shipped_template(), folder)
         yield folder
 
 
@@ -96,39 +90,47 @@ def _refuse_a_folder_in_use(folder: Path) -> None:
             raise ConfigurationError(message)
 
 
-def _questions(template: Path) -> list[str]:
-    import yaml  # noqa: PLC0415 -- comes with copier
-
-    content: dict[str, Any] = yaml.safe_load((template / "copier.yml").read_text(encoding="utf-8"))
-    return [
-        name
-        for name, details in content.items()
-        if not name.startswith("_") and details.get("when") is not False
-    ]
-
-
 def _render(template: Path, plan: Plan) -> None:
     with optional("copier", extra="cli"):
         import copier  # noqa: PLC0415 -- of the extra
         from copier.errors import CopierError  # noqa: PLC0415 -- likewise
 
-    questions = _questions(template)
+    questions = list(read_questions(template))
     unknown = sorted(set(plan.answers) - set(questions))
     if unknown:
         message = f"There is no question {unknown[0]!r}; there are {', '.join(questions)}."
         raise typer.BadParameter(message, param_hint="--data")
+    rendered = template.with_name("rendered")
     try:
         copier.run_copy(
             str(template),
-            plan.folder,
+            rendered,
             data=dict(plan.answers),
             defaults=not plan.is_asking,
             quiet=True,
         )
+        _put(rendered, plan.folder)
     except KeyboardInterrupt:
         raise
-    except (CopierError, OSError, TypeError, ValueError) as error:
+    except (CopierError, OSError, TypeError, ValueError, ConfigurationError) as error:
         raise ConfigurationError(f"The service was not made. {error}") from error
+
+
+def _put(rendered: Path, folder: Path) -> None:
+    """Put all files of one folder into another, which may not exist yet, or none."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with Replacement(folder) as replacement:
+            for path in sorted(rendered.rglob("*")):
+                if not path.is_dir():
+                    replacement.prepare(path.relative_to(rendered).as_posix(), path)
+            replacement.carry_out()
+    except BaseException:
+        for path in missing:
+            if path.is_dir():
+                path.rmdir()
+        raise
 
 
 def _say_what_is_next(folder: Path) -> None:

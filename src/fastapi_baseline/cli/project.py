@@ -9,6 +9,24 @@ from typing import Any, cast
 
 from fastapi_baseline.errors import ConfigurationError
 
+FOUND_BY_DOCTOR = frozenset(
+    {
+        "git_not_ready",
+        "library_not_as_locked",
+        "lock_missing",
+        "lock_unreadable",
+        "python_not_supported",
+        "settings_unknown",
+        "template_file_edited",
+        "template_file_missing",
+        "template_unknown",
+        "update_unfinished",
+        "uv_missing",
+        "variable_unknown",
+    }
+)
+"""The findings of `baseline doctor`, which `baseline check` does not look for."""
+
 
 def find_root(start: Path) -> Path | None:
     """Return the nearest folder, from `start` upwards, whose pyproject.toml names a service."""

@@ -1,3 +1,5 @@
+import errno
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -137,3 +139,36 @@ def test_gives_the_template_without_its_history(tmp_path: Path) -> None:
     assert found == {"copier.yml", "template"}
     assert inside.returncode
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_leaves_nothing_behind_when_the_disk_is_full(
+    call: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    is_there: bool,
+) -> None:
+    if is_there:
+        (tmp_path / "deep/order-service").mkdir(parents=True)
+    before = list(tmp_path.rglob("*"))
+    written = 0
+    copy = shutil.copy2
+
+    def fill(source: Path, target: Path, **options: bool) -> object:
+        nonlocal written
+        written += 1
+        if written > 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return copy(source, target, **options)
+
+    monkeypatch.setattr(shutil, "copy2", fill)
+
+    assert call("new", "deep/order-service") == 1
+
+    assert list(tmp_path.rglob("*")) == before
+    said = capsys.readouterr().err
+    assert said.startswith("Error: The service was not made. ")
+    assert "No space left on device" in said
+    assert said.count("\n") == 1
