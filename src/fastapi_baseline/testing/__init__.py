@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         redis_server,
     )
     from fastapi_baseline.testing.redis_faults import FaultProxy, fault_proxy
+    from fastapi_baseline.testing.rows import add_row
     from fastapi_baseline.testing.server import (
         ServerFailedError,
         ServerProcess,
@@ -63,6 +64,7 @@ __all__ = [
     "SigningKey",
     "TokenIssuer",
     "acting_as",
+    "add_row",
     "apply_migrations",
     "as_principal",
     "as_service",
@@ -99,6 +101,7 @@ _HOMES = {
     "SigningKey": "signing_keys",
     "TokenIssuer": "issuer",
     "acting_as": "principals",
+    "add_row": "rows",
     "apply_migrations": "database",
     "as_principal": "principals",
     "as_service": "principals",
