@@ -1,6 +1,6 @@
 """What must be right of any service that people depend on, and what its features add to that."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +17,15 @@ from fastapi_baseline.deployment_checks import (
 )
 from fastapi_baseline.inspection import Finding, Inspection, Refusal
 from fastapi_baseline.settings import Settings
+
+SERVICE_CHECKS: Mapping[str, str] = {
+    "settings": "The service starts with its settings, and they do not contradict each other.",
+    "routes": "Each route asks who is asking, or is marked as meant for everybody.",
+    "migrations": "Migrations are in a row, can be taken back, and make what the models say.",
+    "openapi": "Callers of the released API can go on as they do.",
+    "deployment": "Nothing is unsafe where people depend on the service.",
+}
+"""What `baseline check` and `pytest --baseline` check of a service, by its name."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SHORTEST_PASSWORD = 8

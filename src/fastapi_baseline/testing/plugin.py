@@ -6,6 +6,8 @@ own (`database_url`), or a `session` in one that has its schema already and is n
 for each worker.
 
 A fixture of the same name in a `conftest.py` takes the place of one of these.
+
+`pytest --baseline` checks the service, too, as `baseline check` does.
 """
 
 import os
@@ -28,6 +30,37 @@ if TYPE_CHECKING:
 
 _RUN = pytest.StashKey["Run"]()
 _INPUT = "fastapi_baseline_run"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer to check the service as a whole."""
+    group = parser.getgroup("fastapi-baseline")
+    group.addoption(
+        "--baseline",
+        action="store_true",
+        help="also what `baseline check` checks of the service",
+    )
+    group.addoption(
+        "--baseline-deploy",
+        action="store_true",
+        help="also what `baseline check --deploy` checks, with the settings that are set",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Add the checks of the service, if they are asked for, before some are chosen by name."""
+    is_deployment = bool(session.config.getoption("baseline_deploy"))
+    if not is_deployment and not session.config.getoption("baseline"):
+        return
+    from fastapi_baseline.testing.conformance import ServiceChecks  # noqa: PLC0415 - slow.
+
+    checks = ServiceChecks.of(session, is_deployment=is_deployment)
+    found = list(checks.collect())
+    items.extend(found)
+    # Whoever counts what was collected is told of it as of any other.
+    report = pytest.CollectReport(checks.nodeid, outcome="passed", longrepr=None, result=[*found])
+    session.config.hook.pytest_collectreport(report=report)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -296,6 +296,22 @@ def test_leaves_tables_alone_that_are_not_the_services(
     assert "spatial_ref_sys" not in written.path.read_text()
 
 
+def test_leaves_a_table_alone_whose_model_says_so(service: Service, any_database_url: str) -> None:
+    unique = 'sa.UniqueConstraint("flag", "motto"),\n'
+    service.replace_in_models(unique, f'{unique}        {{"info": {{"is_migrated": False}}}},\n')
+    table = f"{service.package}_ship"
+    asyncio.run(_execute(any_database_url, f"CREATE TABLE {table} (id UUID PRIMARY KEY)"))
+    written = commands.revision(service.root, "create")
+    commands.upgrade(service.root)
+
+    commands.check(service.root)
+
+    made = written.path.read_text().partition("def downgrade")[0]
+    assert made.count("op.create_table(") == 1
+    assert "_sailor" in made
+    assert "batch_alter_table" not in made
+
+
 def test_leaves_logging_alone(service: Service) -> None:
     root = logging.getLogger()
     before = (root.level, root.handlers[:], logging.getLogger("alembic").handlers[:])

@@ -22,6 +22,49 @@ logging.getLogger("echo").error("This service says much while it is imported.")
 async def list_prices() -> list[int]:
     return []
 """
+MIGRATED = """\
+from fastapi_baseline import Settings, create_app
+from fastapi_baseline.access import public
+from fastapi_baseline.persistence import Base, UUIDPrimaryKey
+
+
+class Ship(Base, UUIDPrimaryKey):
+    __tablename__ = "ships"
+
+
+app = create_app(Settings.load())
+
+
+@app.get("/ships")
+@public
+async def list_ships() -> list[int]:
+    return []
+"""
+ENV = """\
+from fastapi_baseline import Settings
+from fastapi_baseline.persistence.migrations import run_environment
+
+run_environment(Settings)
+"""
+REVISION = """\
+import sqlalchemy as sa
+from alembic import op
+
+revision = "one"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table("boats", sa.Column("id", sa.Integer(), primary_key=True))
+
+
+def downgrade() -> None:
+    pass
+"""
+RELEASED = {
+    "openapi": "3.1.0",
+    "paths": {"/boats": {"get": {"responses": {"200": {"description": "All boats."}}}}},
+}
 SAFE = """\
 ENVIRONMENT=production
 AUTH__ISSUER=https://id.example.com
@@ -40,6 +83,20 @@ def checked(service: Path) -> Path:
     """Give the folder of a service in which nothing is wrong."""
     write(service, MAIN)
     (service / ".env").write_text(SAFE, encoding="utf-8")
+    return service
+
+
+@pytest.fixture
+def migrated(service: Path) -> Path:
+    """Give the folder of a service whose migrations and API are not what they should be."""
+    write(service, MIGRATED)
+    (service / "alembic/versions").mkdir(parents=True)
+    (service / "alembic/env.py").write_text(ENV, encoding="utf-8")
+    (service / "alembic/script.py.mako").touch()
+    (service / "alembic/versions/one.py").write_text(REVISION, encoding="utf-8")
+    with (service / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write('openapi = "openapi.json"\n')
+    (service / "openapi.json").write_text(json.dumps(RELEASED), encoding="utf-8")
     return service
 
 
@@ -134,6 +191,7 @@ def test_tells_programs_what_was_found_and_nothing_else(
         "deploy": True,
         "findings": [
             {
+                "check": "deployment",
                 "id": "statements_logged",
                 "what": "DATABASE__ECHO is true: statements are logged with their values.",
                 "remedy": "Unset it.",
@@ -207,3 +265,54 @@ def test_says_that_an_application_is_not_of_this_library(
 
     assert (result.returncode, result.stdout) == (1, "")
     assert "has called neither create_app() nor install()" in result.stderr
+
+
+def test_finds_what_is_wrong_with_migrations_and_the_api(
+    migrated: Path, call_process: CallProcess
+) -> None:
+    accept(migrated, 'migration_irreversible = "Nobody goes back."\nopenapi_broken = "No."')
+
+    result = call_process(["check", "--json"], cwd=migrated)
+
+    assert (result.returncode, result.stderr) == (1, "")
+    found = json.loads(result.stdout)["findings"]
+    assert [(item["check"], item["id"], item["accepted"]) for item in found] == [
+        ("migrations", "migration_missing", None),
+        ("migrations", "migration_irreversible", "Nobody goes back."),
+        ("openapi", "openapi_broken", None),
+    ]
+    assert found[0]["what"] == "The models and the migrations differ: add table ships."
+    assert found[2]["what"] == "GET /boats: it is gone."
+
+
+def test_releases_the_api_and_says_what_that_breaks(
+    migrated: Path, call_process: CallProcess
+) -> None:
+    result = call_process(["check", "--update-openapi"], cwd=migrated)
+
+    assert result.returncode == 1
+    assert result.stderr == "Released: GET /boats: it is gone.\n"
+    assert "openapi.json is written." in result.stdout.splitlines()[0]
+    assert "openapi_broken" not in result.stdout
+    assert "/ships" in json.loads((migrated / "openapi.json").read_text(encoding="utf-8"))["paths"]
+
+
+def test_says_that_nothing_says_where_the_released_api_is(
+    checked: Path, call_process: CallProcess
+) -> None:
+    result = call_process(["check", "--update-openapi"], cwd=checked)
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: Nothing says where the released OpenAPI document is")
+
+
+def test_says_that_the_server_to_try_migrations_on_is_not_there(
+    migrated: Path, call_process: CallProcess
+) -> None:
+    server = "postgresql://somebody:secret@127.0.0.1:1/postgres"
+
+    result = call_process(["check"], cwd=migrated, env={"TEST_DATABASE_URL": server})
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: The server of TEST_DATABASE_URL, 127.0.0.1:1: ")
+    assert "secret" not in result.stderr

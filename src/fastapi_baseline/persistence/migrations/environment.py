@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,7 +11,9 @@ from typing import Any, Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from alembic.runtime.migration import MigrationContext, MigrationInfo
-from sqlalchemy import Column, Connection, NullPool
+from pydantic import SecretStr
+from sqlalchemy import Column, Connection, NullPool, Table
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -29,6 +31,9 @@ from fastapi_baseline.settings import Settings
 RUN_ATTRIBUTE = "fastapi_baseline"
 """The attribute of Alembic's configuration that holds the `Run`."""
 
+IS_MIGRATED = "is_migrated"
+"""The key in a table's `info` under which stands whether migrations make it; if not, `False`."""
+
 _UNLIMITED = timedelta(0)
 _TURN_SECONDS = 300
 # Any number, as long as nothing else takes it: migrators of one database wait for each other.
@@ -37,10 +42,18 @@ _ADVISORY_LOCK = 0x6661_7374_6462
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One run of the environment: whether it may change the database, and what it applied."""
+    """One run of the environment: whether it may change the database, and what it applied.
+
+    `database_url` is used instead of the one that the settings name, and `has_used_url` tells that
+    it was: an `env.py` that does not call `run_environment` knows nothing of it. `observe` is called
+    after each step, before the transaction ends.
+    """
 
     is_writing: bool
     applied: list[str] = field(default_factory=list[str])
+    database_url: str | None = None
+    has_used_url: bool = False
+    observe: Callable[[Connection], None] | None = None
 
 
 def run_environment(settings_class: type[Settings], *, models: Sequence[str] = ()) -> None:
@@ -56,14 +69,19 @@ def run_environment(settings_class: type[Settings], *, models: Sequence[str] = (
     """
     if context.is_offline_mode():
         raise ConfigurationError("Migrations run on a database; --sql is not supported.")
+    run: Run = context.config.attributes.get(RUN_ATTRIBUTE) or Run(is_writing=True)
     settings = settings_class.load()
-    settings.check()
+    if run.database_url is None:
+        settings.check()
+    else:
+        # What contradicts itself in the settings does not matter to a database of the caller's.
+        settings = settings.model_copy(update={"database_url": SecretStr(run.database_url)})
+        run.has_used_url = True
     package = package_of(settings_class)
     if package is not None:
         find_domains(package)
     for name in models:
         importlib.import_module(name)
-    run: Run = context.config.attributes.get(RUN_ATTRIBUTE) or Run(is_writing=True)
     try:
         _run_to_completion(lambda: _migrate(settings, run))
     except SQLAlchemyError as error:
@@ -118,6 +136,8 @@ def _apply(connection: Connection, run: Run) -> None:
     ) -> None:
         del ctx, heads, run_args
         run.applied.extend(step.up_revision_ids)
+        if run.observe is not None:
+            run.observe(connection)
 
     if run.is_writing and connection.dialect.name == "postgresql":
         _take_turn(connection)
@@ -159,10 +179,17 @@ def _check_foreign_keys(connection: Connection) -> None:
 
 
 def _is_ours(subject: object, name: str | None, kind: str, *origin: object) -> bool:
-    """Leave tables alone that no model knows: they belong to an extension, or to someone else."""
-    del subject, name
+    """Leave tables alone that no model knows: they belong to an extension, or to someone else.
+
+    So do those whose model says that migrations do not make them.
+    """
+    del name
     reflected, counterpart = origin
-    return not (kind == "table" and reflected and counterpart is None)
+    if kind != "table":
+        return True
+    if reflected:
+        return counterpart is not None
+    return isinstance(subject, Table) and bool(subject.info.get(IS_MIGRATED, True))
 
 
 def _defaults_differ(
@@ -179,7 +206,16 @@ def _render_item(kind: str, item: Any, autogen: AutogenContext) -> str | Literal
         return False
     if isinstance(item, UTCDateTime):
         return "sa.DateTime(timezone=True)"
+    if any(isinstance(kind, JSONB) for kind in (item, *_variants(item))):
+        # What Alembic writes of one that is not rendered for PostgreSQL names it so.
+        autogen.imports.add("from sqlalchemy import Text")
     module = type(item).__module__
     if not module.startswith("sqlalchemy."):
         autogen.imports.add(f"import {module}")
     return False
+
+
+def _variants(item: Any) -> Iterable[Any]:
+    """Return what a type is on other databases."""
+    variants: Mapping[str, Any] = getattr(item, "_variant_mapping", {})
+    return variants.values()
