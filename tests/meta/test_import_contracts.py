@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LAYERS = "Imports point down: cli and testing, app, features, kernel; features are siblings"
+LAYERS = (
+    "Imports point down: cli and testing, scaffolding, app, features, kernel; features are siblings"
+)
 CYCLES = "There are no cycles between siblings, anywhere"
 VOCABULARY = "The kernel's vocabulary knows no HTTP framework and no database"
 

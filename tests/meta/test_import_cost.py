@@ -27,7 +27,7 @@ OPTIONAL = (
 
 def modules_after(statement: str) -> set[str]:
     """Return the names of what a fresh interpreter has loaded after a statement."""
-    program = f"{statement}; import json, sys; print(json.dumps(sorted(sys.modules)))"
+    program = f"{statement}\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
     output = subprocess.run(
         (sys.executable, "-c", program), capture_output=True, check=True, text=True
     ).stdout
@@ -74,3 +74,71 @@ def test_the_pytest_plugin_loads_only_the_standard_library() -> None:
 
     third_party = {name.partition(".")[0] for name in after - before} - sys.stdlib_module_names
     assert third_party == {"fastapi_baseline"}
+
+
+# What the template's example uses: tokens, cache, limits, a database in a file.
+SERVICE = """
+from fastapi import APIRouter
+from fastapi_baseline import DatabaseUrl, Settings, create_app
+from fastapi_baseline.auth import RequireScopes
+from fastapi_baseline.caching import cached
+from fastapi_baseline.persistence import Base, CursorQuery, Repository, Transaction
+from fastapi_baseline.rate_limiting import RateLimiter
+from fastapi_baseline.settings import AuthSettings
+from sqlalchemy.orm import Mapped, mapped_column
+
+class Item(Base):
+    name: Mapped[str] = mapped_column(primary_key=True)
+
+class ItemQuery(CursorQuery[Item], sort=(Item.name,)): ...
+
+class Items(Repository[Item]): ...
+
+limit = RateLimiter().limit("60/minute")
+create_app(
+    Settings(
+        database_url=DatabaseUrl("sqlite:///items.db"),
+        auth=AuthSettings(issuer="development", audience=("items",)),
+    ),
+    package=None,
+)
+"""
+# Whatever stands beside these has a reason, and takes some of the time in which a service starts.
+EXPECTED = {
+    *("aiosqlite", "annotated_doc", "annotated_types", "anyio", "brotli", "cryptography"),
+    *("cython_runtime", "deprecated", "dotenv", "email_validator", "fastapi", "fastapi_baseline"),
+    *("greenlet", "httpx2", "idna", "joserfc", "limits", "msgspec", "opentelemetry", "packaging"),
+    *("prometheus_client", "pydantic", "pydantic_core", "pydantic_settings", "python_multipart"),
+    *("slowapi", "sqlalchemy", "starlette", "typing_extensions", "typing_inspection", "wrapt"),
+    # What another Python brings along, or another version of these.
+    *("backports", "importlib_metadata", "zstandard"),
+}
+
+
+@pytest.fixture(scope="module")
+def modules_of_a_service() -> set[str]:
+    return modules_after(SERVICE)
+
+
+def test_a_service_is_made_with_what_it_uses_and_no_more(modules_of_a_service: set[str]) -> None:
+    packages = {name.partition(".")[0] for name in modules_of_a_service}
+
+    foreign = {name for name in packages - sys.stdlib_module_names if not name.startswith("_")}
+    assert foreign - EXPECTED == set()
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "fastapi_baseline.auth.login",
+        "fastapi_baseline.auth.server",
+        "fastapi_baseline.auth.users",
+        "fastapi_baseline.cli",
+        "fastapi_baseline.persistence.migrations",
+        "fastapi_baseline.testing",
+        # Its dialect takes longer than all of SQLite's, and is not what the data is in.
+        "sqlalchemy.dialects.postgresql",
+    ],
+)
+def test_a_service_is_made_without(module: str, modules_of_a_service: set[str]) -> None:
+    assert module not in modules_of_a_service

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fastapi_baseline._extras import optional
-from fastapi_baseline.cli.console import print_notice
 from fastapi_baseline.cli.project import find_root, make_importable
 from fastapi_baseline.errors import ConfigurationError
+from fastapi_baseline.lifecycle import growing_heap
 from fastapi_baseline.settings import Settings, ShutdownSettings
 
 KEEP_ALIVE = timedelta(seconds=75)
@@ -29,6 +29,8 @@ class ServerOptions:
     port: int
     workers: int
     reload: bool
+    is_announced: bool = False
+    """Whether the address is printed also where that is no terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +68,18 @@ def serve(target: Target, options: ServerOptions) -> None:
     Raises:
         ConfigurationError: If the application cannot be imported, or is set up wrongly.
     """
-    with optional("uvicorn", extra="server"):
+    with optional("uvicorn", extra="server"), growing_heap():
         import uvicorn  # noqa: PLC0415 -- of another extra
 
     source = enter(target)
     # What is served while its code changes may be broken for a while, and is not asked.
-    settings = None if options.reload else _settings_of(target, workers=options.workers)
+    with growing_heap():
+        settings = None if options.reload else _settings_of(target, workers=options.workers)
     shutdown = ShutdownSettings() if settings is None else settings.shutdown
     arguments = _arguments(options, source=source, grace=shutdown.grace)
-    if sys.stderr.isatty():
+    if options.is_announced or sys.stderr.isatty():
+        from fastapi_baseline.cli.console import print_notice  # noqa: PLC0415 -- nobody may see it
+
         host = f"[{options.host}]" if ":" in options.host else options.host
         print_notice(f"Serving {target.app} on http://{host}:{options.port} (Ctrl-C stops it)")
     try:
@@ -85,6 +90,10 @@ def serve(target: Target, options: ServerOptions) -> None:
             limit = delay + shutdown.grace + shutdown.cleanup
             is_measured = settings is not None and settings.metrics.enabled
             serve_with_workers(target.app, arguments, limit=limit, is_measured=is_measured)
+        elif options.reload:
+            from fastapi_baseline.cli.reloading import serve_with_reload  # noqa: PLC0415 -- uvicorn
+
+            serve_with_reload(target.app, arguments)
         else:
             uvicorn.run(target.app, **arguments)
     except SystemExit as stop:

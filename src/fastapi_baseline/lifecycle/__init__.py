@@ -2,7 +2,7 @@
 
 from fastapi_baseline.lifecycle.availability import Availability
 from fastapi_baseline.lifecycle.checks import HealthCheck, LocalCheck
-from fastapi_baseline.lifecycle.heap import frozen_heap
+from fastapi_baseline.lifecycle.heap import frozen_heap, growing_heap
 from fastapi_baseline.lifecycle.lifespans import (
     Lifespan,
     StatefulLifespan,
@@ -21,4 +21,5 @@ __all__ = [
     "StatelessLifespan",
     "chain_lifespans",
     "frozen_heap",
+    "growing_heap",
 ]

@@ -5,6 +5,7 @@ is not found there is not repeated.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -17,12 +18,18 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import registry
 from sqlalchemy.orm.exc import UnmappedColumnError
+from sqlalchemy.sql.compiler import IdentifierPreparer
 from sqlalchemy.sql.visitors import iterate
 
-_PREPARER = postgresql.dialect().identifier_preparer
+
+@cache
+def _preparer() -> IdentifierPreparer:
+    """Return what writes names for PostgreSQL, whose dialect is slow to import."""
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 -- see above
+
+    return postgresql.dialect().identifier_preparer
 
 
 def violated_attributes(driver_error: Any, registries: Sequence[registry]) -> list[str]:
@@ -67,14 +74,14 @@ def _columns_named_by_sqlite(message: str, tables: list[Table]) -> list[Column[A
 
 
 def _columns_of(name: str, tables: list[Table]) -> list[Column[Any]]:
-    quoted = _PREPARER.quote(name)
+    quoted = _preparer().quote(name)
     for table in tables:
         for constraint in (*table.constraints, *table.indexes):
             if constraint.name is None:
                 is_it = name == _default_name(constraint, table)
             else:
                 # Formatted, since a long name is shortened on its way to the database.
-                is_it = quoted == _PREPARER.format_constraint(constraint)
+                is_it = quoted == _preparer().format_constraint(constraint)
             if is_it:
                 return list(_columns_in(constraint))
     return []

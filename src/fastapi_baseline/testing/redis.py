@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,16 +177,35 @@ def get_program() -> Path:
 def _plan(
     space: Workspace, program: Path, *, port: str = "{port}", password: str | None = None
 ) -> ServerPlan:
+    return plan_redis(
+        space,
+        program,
+        port=port,
+        settings={
+            "requirepass": password or space.password,
+            "databases": str(_DATABASES),
+            "appendonly": "no",
+        },
+    )
+
+
+def plan_redis(
+    space: Workspace,
+    program: Path,
+    *,
+    settings: Mapping[str, str],
+    port: str = "{port}",
+) -> ServerPlan:
+    """Return how to start a server that listens on the loopback interface only."""
     if space.account is not None or not os.access(program, os.X_OK):
         program = Path(shutil.copy(program, space.folder))
         program.chmod(0o755)
-    settings = space.write(  # Not on the command line, where everybody could read the password.
-        "redis.conf",
-        f"bind 127.0.0.1\nrequirepass {password or space.password}\ndatabases {_DATABASES}\n"
-        'save ""\nappendonly no\nmaxclients 1000\n',
-    )
+    settings = {"bind": "127.0.0.1", "save": '""', "maxclients": "1000", **settings}
+    lines = [f"{name} {value}\n" for name, value in settings.items()]
+    # Not on the command line, where everybody could read the password.
+    path = space.write("redis.conf", "".join(lines))
     return ServerPlan(
-        command=[str(program), str(settings), "--port", port],
+        command=[str(program), str(path), "--port", port],
         ready="Ready to accept connections",
         stop=[signal.SIGTERM],
     )

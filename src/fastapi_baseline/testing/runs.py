@@ -70,6 +70,10 @@ class ServerPlan:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     patience: timedelta = timedelta(seconds=10)
     """How long each signal is given to end it."""
+    folder: Path | None = None
+    """Where it works, if not in a folder that goes with its run."""
+    port: int | None = None
+    """The port to take if it is free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +192,7 @@ class Run:
     def _spec(self, name: str, plan: ServerPlan, workspace: Workspace) -> Path:
         home = workspace.make_folder("home")
         options: dict[str, object] = {
-            "cwd": str(home),
+            "cwd": str(plan.folder or home),
             "env": dict(plan.environment),
             "umask": 0o077,
         }
@@ -206,6 +210,7 @@ class Run:
             "prepare": [list(command) for command in plan.prepare],
             "command": list(plan.command),
             "ready": plan.ready,
+            "port": plan.port,
             "stop": [int(number) for number in plan.stop],
             "patience": plan.patience.total_seconds(),
             "options": options,

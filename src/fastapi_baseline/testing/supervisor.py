@@ -98,8 +98,10 @@ def _running(spec: dict[str, Any]) -> Generator[dict[str, int]]:
         if code != 0:
             raise _StartError(f"{Path(command[0]).name} failed:\n{_end_of(log)}")
 
+    wanted: int | None = spec["port"]
     for _ in range(_ATTEMPTS):  # Somebody else may take the free port first.
-        port = _free_port()
+        port = wanted or _free_port()
+        wanted = None
         command = [part.replace("{port}", str(port)) for part in spec["command"]]
         server = _start(command, log, spec["options"])
         try:

@@ -26,6 +26,8 @@ def test_shows_its_version(call: Call, capsys: pytest.CaptureFixture[str]) -> No
         ["db", "-h"],
         ["cache", "-h"],
         ["check", "-h"],
+        ["config", "-h"],
+        ["defaults", "-h"],
     ],
     ids=" ".join,
 )
@@ -104,7 +106,7 @@ def test_exits_with_130_when_it_is_interrupted(
 def test_names_the_extra_when_it_is_not_installed(module: str, tmp_path: Path) -> None:
     code = (
         f"import sys; sys.modules[{module!r}] = None\n"
-        "from fastapi_baseline.cli import main; main(['run'])"
+        "from fastapi_baseline.cli import main; main(['new', 'x', '--defaults'])"
     )
 
     result = subprocess.run(

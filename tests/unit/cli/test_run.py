@@ -96,14 +96,34 @@ def test_answers_on_the_port_of_the_environment_and_does_not_say_what_it_runs_on
     assert "server" not in headers
 
 
+UVICORN = """
+import json
+
+def run(app, **options): print(json.dumps([app, options]))
+
+class Config:
+    def __init__(self, app, **options): self.told = app, options
+    def bind_socket(self): ...
+
+class Server:
+    def __init__(self, config): ...
+"""
+SUPERVISORS = """
+from uvicorn import run
+
+class ChangeReload:
+    def __init__(self, config, *, target, sockets): self.told = config.told
+    def run(self): run(self.told[0], **self.told[1])
+"""
+
+
 def test_serves_with_the_defaults_that_the_layers_expect(service: Path, tmp_path: Path) -> None:
     # A stand-in for uvicorn that writes down what it is told.
     fake = tmp_path / "fake"
-    fake.mkdir()
-    (fake / "uvicorn.py").write_text(
-        "import json\ndef run(app, **options): print(json.dumps([app, options]))\n",
-        encoding="utf-8",
-    )
+    supervisors = fake / "uvicorn/supervisors"
+    supervisors.mkdir(parents=True)
+    (fake / "uvicorn/__init__.py").write_text(UVICORN, encoding="utf-8")
+    (supervisors / "__init__.py").write_text(SUPERVISORS, encoding="utf-8")
     command = [sys.executable, "-m", "fastapi_baseline", "run"]
     environment = {**os.environ, "PYTHONPATH": str(fake)}  # noqa: TID251 -- for the child
 

@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_val
 from pydantic.fields import FieldInfo
 from sqlalchemy import ColumnElement, and_
 
+from fastapi_baseline._docstrings import attribute_docstrings
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.persistence.errors import NotADependencyError
 from fastapi_baseline.persistence.query.operators import Attribute, In, Operator, Target
@@ -43,6 +44,8 @@ from fastapi_baseline.persistence.query.sorting import SortColumns
 from fastapi_baseline.persistence.specification import Spec
 
 ModelT = TypeVar("ModelT")
+
+_LIBRARY = __name__.partition(".")[0]
 
 DEFAULT_LIMIT = 20
 """How many rows a page has if nobody says."""
@@ -95,9 +98,7 @@ class Criteria(BaseModel, Generic[ModelT]):
             secret one, or compares it with what it cannot hold.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
     # FastAPI asks the class for its fields to know the parameters of a request.
     model_fields: ClassVar[Any] = _Parameters()
     _plan: ClassVar[Plan | None] = None
@@ -255,7 +256,26 @@ def _declared_fields(kind: type[Criteria[Any]]) -> Mapping[str, FieldInfo]:
     if taken:
         message = f"{kind.__name__}.{taken[0]}: the name is taken; use another, with on(...)."
         raise ConfigurationError(message)
-    return {name: info for name, info in fields.items() if name not in _FIELDS}
+    own = {name: info for name, info in fields.items() if name not in _FIELDS}
+    _describe(kind, own)
+    return own
+
+
+def _describe(kind: type[Criteria[Any]], fields: Mapping[str, FieldInfo]) -> None:
+    """Have fields say what stands below them, unless they say something else."""
+    for ancestor in kind.__mro__:
+        if undescribed := [name for name, info in fields.items() if info.description is None]:
+            texts = attribute_docstrings(ancestor) if _is_written(ancestor) else dict[str, str]()
+            for name in undescribed:
+                fields[name].description = texts.get(name)
+
+
+def _is_written(kind: type) -> bool:
+    """Return whether a class is one of criteria that somebody has written, for a service."""
+    if not issubclass(kind, Criteria) or kind.__module__.partition(".")[0] == _LIBRARY:
+        return False
+    # Others Pydantic has made, of a generic one and its argument.
+    return kind.__pydantic_generic_metadata__["origin"] is None
 
 
 def _page_sizes(kind: str, options: Options) -> tuple[int, int, int]:

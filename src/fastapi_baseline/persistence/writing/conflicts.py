@@ -1,11 +1,11 @@
 """INSERT ... ON CONFLICT DO UPDATE: how rows are told, and what changes in those that exist."""
 
+import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import Boolean, ColumnElement, Dialect, and_, literal_column, null
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql.selectable import SelectBase
 from sqlalchemy.sql.visitors import iterate
@@ -90,7 +90,9 @@ class Conflict:
 
         If they change nothing, a row that exists stays as it is, and comes back all the same.
         """
-        kind: Any = postgresql if self.context.dialect.name == "postgresql" else sqlite
+        name = "postgresql" if self.context.dialect.name == "postgresql" else "sqlite"
+        # Only one of them is imported already, by the engine.
+        kind: Any = importlib.import_module(f"sqlalchemy.dialects.{name}")
         statement = kind.insert(self.shape.mapper.class_)
         excluded = statement.excluded
         columns = self.shape.mapper.columns
