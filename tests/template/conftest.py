@@ -11,6 +11,7 @@ import copier
 import pytest
 
 from fastapi_baseline.cli.new import template_folder
+from tests.template.deployed import DEPLOYED
 
 ROOT = Path(__file__).parents[2]
 # What a shell may set for another service.
@@ -97,6 +98,15 @@ def render(tmp_path: Path) -> Render:
 def render_for_session(tmp_path_factory: pytest.TempPathFactory) -> Render:
     """Give a function that renders a service that several tests look at."""
     return make_render(tmp_path_factory.mktemp("services"))
+
+
+@pytest.fixture(scope="session")
+def deployed(render_for_session: Render) -> dict[str, Path]:
+    """Give services that are deployed in every way there is, by name."""
+    return {
+        name: render_for_session(f"deployed/{name}", service_name=name, **answers)
+        for name, answers in DEPLOYED.items()
+    }
 
 
 def make_render(parent: Path) -> Render:

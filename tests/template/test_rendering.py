@@ -4,6 +4,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -11,45 +12,73 @@ import pytest
 import yaml
 
 from fastapi_baseline import __version__
+from tests.template.answers import as_answers, axes_of, is_allowed, minimal, pairwise
 
 ROOT = Path(__file__).parents[2]
-MAX_FILES = 25
+# Four of them are for those who work on the service: agents, a container to develop in, who is asked
+# to review, and how its dependencies stay fresh.
+MAX_FILES = 29
+HELM_FILES = 11
 MONITORING_FILES = 4
 USER_FILES = 3
 MAX_LINES = 150
+EXAMPLE = ROOT / "examples/default-service"
+# By tools that were run on the example.
+MADE = {".ruff_cache", ".venv", "__pycache__"}
 AWKWARD = r"""He said "hi" \n '''x''' \ {{ y }} {% raw %} {# z #} ünïcode 😀: # - & <b> $HOME `a` %s {0}"""
 
 Render = Callable[..., Path]
 
+# Those that are hard to write down, and sets of choices in which each two occur together.
 ANSWERS: dict[str, dict[str, Any]] = {
     "order-service": {},
     "a": {},
     "x" * 32: {"description": AWKWARD, "owner": '@org/team "A" \\ B'},
-    "no-database": {"database": "none"},
-    "own-users": {"auth": "builtin"},
     "only-users": {"auth": "builtin", "include_example": False, "capabilities": []},
-    "for-anybody": {"auth": "none"},
-    "no-example": {"include_example": False},
-    "no-capability": {"capabilities": []},
-    "only-cached": {"capabilities": ["cache"]},
-    "only-limited": {"capabilities": ["ratelimit"]},
-    "bare": {
-        "auth": "none",
-        "database": "none",
-        "deploy": [],
-        "ci": "none",
-        "include_example": False,
-        "capabilities": [],
+    "charted": {"deploy": ["helm"], "description": AWKWARD, "owner": '@org/team "A" \\ B'},
+    "bare": minimal(ROOT / "copier.yml"),
+    **{
+        f"pair-{number}": as_answers(row)
+        for number, row in enumerate(pairwise(axes_of(ROOT / "copier.yml")))
     },
-    "half-bare": {"deploy": [], "ci": "none"},
-    "monitored": {"deploy": ["compose", "monitoring"]},
-    "half-monitored": {"database": "none", "deploy": ["compose", "monitoring"]},
 }
 
 
 @pytest.fixture(scope="module", params=ANSWERS)
 def service(request: pytest.FixtureRequest, render_for_session: Render) -> Path:
     return render_for_session(request.param, **ANSWERS[request.param])
+
+
+def test_is_rendered_with_every_pair_of_choices() -> None:
+    axes = axes_of(ROOT / "copier.yml")
+    pairs = {
+        frozenset(pair.items())
+        for first, second in combinations(axes, 2)
+        for one, other in product(axes[first], axes[second])
+        if is_allowed(pair := {first: one, second: other})
+    }
+
+    rows = pairwise(axes)
+
+    assert [pair for pair in pairs if not any(pair <= set(row.items()) for row in rows)] == []
+    assert all(is_allowed(row) for row in rows)
+    assert len(rows) < len(pairs) / 4
+
+
+def test_is_what_the_example_shows(render: Render) -> None:
+    service = render("order-service")
+
+    shown = {
+        path.relative_to(EXAMPLE): path.read_bytes()
+        for path in files_of(EXAMPLE)
+        if not MADE & set(path.parts)
+    }
+
+    rendered = {path.relative_to(service): path.read_bytes() for path in files_of(service)}
+    differences = sorted(
+        str(name) for name in {*shown, *rendered} if shown.get(name) != rendered.get(name)
+    )
+    assert not differences, f"Run python scripts/render_example.py: {differences}"
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -73,6 +102,7 @@ def test_stays_within_the_budget_of_a_thin_service(service: Path) -> None:
 
     answers = answers_of(service)
     asked_for = MONITORING_FILES if "monitoring" in answers["deploy"] else 0
+    asked_for += HELM_FILES if "helm" in answers["deploy"] else 0
     asked_for += USER_FILES if answers["auth"] == "builtin" else 0
     assert len(files) <= MAX_FILES + asked_for, [str(path.relative_to(service)) for path in files]
     assert lines <= MAX_LINES
@@ -86,7 +116,8 @@ def test_leaves_nothing_of_the_template_behind(service: Path) -> None:
         text = text.replace(json.dumps(description, ensure_ascii=False)[1:-1], "")
         if path.name == "README.md":
             text = re.sub(r"^He said.*$", "", text, flags=re.MULTILINE)
-        if path.name != ".copier-answers.yml":
+        # Helm's templates are templates.
+        if path.name != ".copier-answers.yml" and path.parent.name != "templates":
             assert not re.search(r"(?<!\$)\{\{|\{%|\{#", text), path
         assert "jinja" not in text.lower(), path
         assert not re.search(r"[{}%'\"]", path.name), path
@@ -112,7 +143,7 @@ def test_ends_every_file_with_one_newline_and_no_line_with_a_blank(service: Path
 
 def test_writes_yaml_and_toml_that_can_be_read(service: Path) -> None:
     for path in files_of(service):
-        if path.suffix in {".yaml", ".yml"}:
+        if path.suffix in {".yaml", ".yml"} and path.parent.name != "templates":
             assert yaml.safe_load(path.read_text(encoding="utf-8")), path
         if path.suffix == ".toml":
             assert tomllib.loads(path.read_text(encoding="utf-8")), path
@@ -232,7 +263,7 @@ def test_reserves_every_name_that_python_has() -> None:
     shape = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
     names = {name for name in {*sys.stdlib_module_names, *keyword.kwlist} if shape.fullmatch(name)}
 
-    assert names <= set(content["reserved_names"]["default"])
+    assert names <= set(yaml.safe_load(content["reserved_names"]["default"]))
 
 
 def test_runs_no_code_and_asks_for_no_secret() -> None:

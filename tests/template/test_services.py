@@ -25,15 +25,17 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=ANSWERS)
-def service(
-    request: pytest.FixtureRequest,
-    render_for_session: Render,
-    install: Callable[[Path], None],
-) -> Path:
-    folder = render_for_session(request.param, **ANSWERS[request.param])
-    install(folder)
-    return folder
+@pytest.fixture(scope="module")
+def services(render_for_session: Render, install: Callable[[Path], None]) -> dict[str, Path]:
+    made = {name: render_for_session(name, **answers) for name, answers in ANSWERS.items()}
+    for folder in made.values():
+        install(folder)
+    return made
+
+
+@pytest.fixture(params=ANSWERS)
+def service(request: pytest.FixtureRequest, services: dict[str, Path]) -> Path:
+    return services[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +53,35 @@ def test_passes_its_own_lint_and_needs_no_formatting(
     run(environment / "ruff", "format", "--check", cwd=service)
 
 
-def test_passes_its_own_type_check(service: Path, run: Run, environment: Path) -> None:
-    run(environment / "pyright", "--pythonpath", environment / "python", cwd=service)
+def test_passes_its_own_type_check(
+    default_service: Path, services: dict[str, Path], run: Run, environment: Path
+) -> None:
+    command = (environment / "pyright", "--pythonpath", environment / "python")
+    # One run for all, since most of what it takes is to read what they all import.
+    together = default_service.parent
+    configuration = pyright_of(default_service) | {
+        "include": [f"{name}/{part}" for name in services for part in ("src", "tests")],
+        "executionEnvironments": [
+            {"root": root, "extraPaths": [f"{name}/src"]}
+            for name in services
+            for root in (f"{name}/tests", name)
+        ],
+    }
+    (together / "pyrightconfig.json").write_text(json.dumps(configuration), encoding="utf-8")
+
+    said = run(*command, "--project", together, cwd=together)
+    run(*command, cwd=default_service)
+
+    assert "0 errors" in said
+    assert {str(pyright_of(service)) for service in services.values()} == {
+        str(pyright_of(default_service))
+    }
+
+
+def pyright_of(service: Path) -> dict[str, Any]:
+    return tomllib.loads((service / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "pyright"
+    ]
 
 
 def test_passes_its_own_tests(service: Path, run: Run, environment: Path) -> None:
@@ -195,7 +224,9 @@ def test_has_an_image_that_runs_without_root_and_without_secrets(default_service
     health = said["HEALTHCHECK"].partition("CMD ")[2]
     assert json.loads(health)[0] == "python"
     compile(json.loads(health)[2], "HEALTHCHECK", "exec")
-    assert not re.search(r"(?i)password|secret|token|ARG ", text)
+    assert not re.search(r"(?i)password|secret|token", text)
+    # Whatever is given at the build can be read from the image.
+    assert re.findall(r"(?m)^ARG (.*)$", text) == ['VERSION="" COMMIT="" TIME=""']
 
 
 def test_has_a_compose_file_that_fits_the_service(default_service: Path) -> None:
