@@ -190,7 +190,8 @@ def test_every_setting_that_a_page_names_exists() -> None:
     named = {name for text in texts for name in re.findall(r"\b[A-Z][A-Z_]+__[A-Z_]+[A-Z]\b", text)}
 
     assert len(named) > 40
-    assert named - set(_variables(Settings, prefix="")) == set()
+    # One page shows what is said of a name that is misspelt.
+    assert named - set(_variables(Settings, prefix="")) == {"LOG__LEVLE"}
 
 
 def _variables(model: type[BaseModel], *, prefix: str) -> Iterator[str]:

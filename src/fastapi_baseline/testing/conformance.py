@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import pytest
-
+from fastapi_baseline._extras import optional
 from fastapi_baseline.app.checks import SERVICE_CHECKS
 from fastapi_baseline.app.released_api import configured_document
 from fastapi_baseline.discovery import configured_package
 from fastapi_baseline.errors import ConfigurationError
+
+with optional("pytest", extra="testing"):
+    import pytest
 
 _COLLECTOR = "baseline"
 _MAKE = "from_parent"
