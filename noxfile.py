@@ -36,9 +36,15 @@ ELSEWHERE = (
     "--ignore=tests/template",
     "--ignore=tests/updates",
 )
-# The tests that have to cover the code by themselves. Those of integration run the same code against
-# databases, servers and processes, and would take half as long again if they were measured, too.
-MEASURED = ("tests/unit", "tests/api", "tests/meta")
+# The tests that have to cover the code by themselves. The others run the same code against servers and
+# in processes, and would take half as long again if they were measured, too.
+MEASURED = (
+    "tests/unit",
+    "tests/api",
+    "tests/meta",
+    "tests/integration/persistence",
+    "tests/integration/rate_limiting",
+)
 # What takes too long for every day.
 THOROUGHLY = ("--hypothesis-profile=thorough", "--fuzz-requests=20000")
 # nox points uv to the environment of the session; services that a session makes have their own.
@@ -99,7 +105,7 @@ def _wheelhouse(session: nox.Session) -> Mapping[str, str | None]:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests: unit, API and meta with branch coverage, and then integration."""
+    """Run the tests: first those that have to cover the code, with branch coverage."""
     session.install(*LIBRARY, *_groups("test", "lint", "imports"))
     session.run("coverage", "erase")
     chosen = session.posargs or ["-n", WORKERS, *MEASURED]
@@ -108,7 +114,8 @@ def tests(session: nox.Session) -> None:
     # Some of the tests cover some of the code.
     session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
     if not session.posargs:
-        session.run("pytest", "-n", WORKERS, "tests/integration")
+        rest = [f"--ignore={folder}" for folder in MEASURED]
+        session.run("pytest", "-n", WORKERS, *rest, "tests/integration")
 
 
 @nox.session
