@@ -8,6 +8,11 @@ from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.inspection import Finding
 from fastapi_baseline.persistence.migrations.rehearsal import find_migration_faults
 
+# Models of other tests are in this process, and some have an index that SQLite cannot compare.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:autogenerate skipping metadata-specified expression-based index:UserWarning"
+)
+
 ENV = """\
 from fastapi_baseline import Settings
 from fastapi_baseline.persistence.migrations import run_environment
