@@ -30,11 +30,13 @@ class SwitchedRedis(GuardedRedis):
 class Process:
     """What one process of a service has: a connection, and a cache of its own."""
 
-    def __init__(self, client: Redis, clock: ManualClock, settings: CacheSettings) -> None:
+    def __init__(
+        self, client: Redis, clock: ManualClock, settings: CacheSettings, *, namespace: str
+    ) -> None:
         self.redis = SwitchedRedis(
             client, deadline=timedelta(seconds=30), breaker=CircuitBreaker(clock=clock)
         )
-        self.store = RedisCacheStore(self.redis, namespace="shop")
+        self.store = RedisCacheStore(self.redis, namespace=namespace)
         self.cache = Cache(remote=self.store, clock=clock, random=lambda: 0.0, settings=settings)
 
 
@@ -50,5 +52,10 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def processes(client: Redis, clock: ManualClock) -> list[Process]:
-    return [Process(client, clock, CacheSettings()) for _ in range(2)]
+def namespace() -> str:
+    return "shop"
+
+
+@pytest.fixture
+def processes(client: Redis, clock: ManualClock, namespace: str) -> list[Process]:
+    return [Process(client, clock, CacheSettings(), namespace=namespace) for _ in range(2)]
