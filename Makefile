@@ -41,7 +41,7 @@ help: ## Show this list
 test: $(TOOLS)
 	@$(NOX) -s tests -- $(ARGS)
 
-lint types imports template examples peers docs packages bench demo release matrix: $(TOOLS)
+lint types imports template examples peers docs packages bench demo release matrix updates: $(TOOLS)
 	@$(NOX) -s $@ -- $(ARGS)
 
 check: $(TOOLS)
