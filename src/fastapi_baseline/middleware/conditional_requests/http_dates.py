@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".encode("ascii").split()
-_MONTH = rb"(?P<month>%b)" % b"|".join(_MONTHS)
+_MONTH = rb"(?P<month>[A-Z][a-z]{2})"
 _TIME = rb"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 _FORMS = tuple(
     re.compile(form % (_MONTH, _TIME))
@@ -30,9 +30,9 @@ def parse_http_date(value: bytes) -> datetime | None:
     year = int(match["year"])
     if len(match["year"]) == _SHORT:
         year += 1900 if year >= _FIRST_SHORT else 2000
-    month = _MONTHS.index(match["month"]) + 1
     day, hour, minute, second = (int(match[part]) for part in ("day", "hour", "minute", "second"))
     try:
+        month = _MONTHS.index(match["month"]) + 1
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
