@@ -2,12 +2,13 @@
 
     python scripts/derive_settings.py
 
-These are `.env.example`, of which only stands here which settings are shown, when, and with what, and
-the names in the schema of the chart's values. Users append to `.env.example`: so nothing is ever added
-at its end.
+These are `.env.example`, of which only stands here which settings are shown, when, and with what, the
+names in the schema of the chart's values, and what the containers of `compose.yaml` are told. Users
+append to `.env.example`: so nothing is ever added at its end.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from fastapi_baseline.settings.derivation import comment, derive_definitions
 
 TEMPLATE = Path(__file__).parents[1] / "template"
 EXAMPLE = TEMPLATE / ".env.example.jinja"
+COMPOSE = TEMPLATE / "{% if 'compose' in deploy %}compose.yaml{% endif %}.jinja"
 SCHEMA = TEMPLATE / "{% if 'helm' in deploy %}helm{% endif %}/values.schema.json"
 
 HEAD = """\
@@ -147,11 +149,53 @@ GROUPS = (
     ),
 )
 
+# What containers are told, with a database and without one.
+_COMPOSED = (
+    (
+        Shown(name="ENVIRONMENT", value="development"),
+        Shown(
+            name="DATABASE_URL",
+            value="postgresql://{{ package_name }}:local-only@postgres:5432/{{ package_name }}",
+        ),
+        Shown(name="REDIS_URL", value="redis://redis:6379/0"),
+    ),
+    (
+        Shown(name="ENVIRONMENT", value="development"),
+        Shown(name="REDIS_URL", value="redis://redis:6379/0"),
+    ),
+)
+# What containers that are built here are told; `environment` of the others is none of ours.
+_ENVIRONMENT = re.compile(
+    r"(?P<before>\n(?P<indent> +)security_opt: [^\n]+\n +environment:[^\n]*\n)"
+    r"(?:(?P=indent)  [A-Z_]+: [^\n]+\n)+"
+)
+
 
 def derive_example() -> str:
     """Return the template of `.env.example`, from the settings and from what is shown of them."""
     known = {variable.name: variable for variable in find_variables(Settings)}
     return HEAD + "".join(f"{line}\n" for group in GROUPS for line in _group(group, known))
+
+
+def derive_compose(text: str) -> str:
+    """Return the template of `compose.yaml` with what its containers are told.
+
+    Raises:
+        ValueError: If the template has not one place for each way to make a service.
+    """
+    known = {variable.name: variable for variable in find_variables(Settings)}
+    told = iter(_COMPOSED)
+
+    def tell(match: re.Match[str]) -> str:
+        lines = [
+            f"{match['indent']}  {known[shown.name].name}: {shown.value}\n" for shown in next(told)
+        ]
+        return match["before"] + "".join(lines)
+
+    derived, count = _ENVIRONMENT.subn(tell, text)
+    if count != len(_COMPOSED):
+        raise ValueError(f"{COMPOSE.name} tells {count} services something, not {len(_COMPOSED)}.")
+    return derived
 
 
 def derive_schema(text: str) -> str:
@@ -182,4 +226,5 @@ def _entry(shown: Shown, variable: Variable) -> Iterator[str]:
 
 if __name__ == "__main__":
     EXAMPLE.write_text(derive_example(), encoding="utf-8")
+    COMPOSE.write_text(derive_compose(COMPOSE.read_text(encoding="utf-8")), encoding="utf-8")
     SCHEMA.write_text(derive_schema(SCHEMA.read_text(encoding="utf-8")), encoding="utf-8")

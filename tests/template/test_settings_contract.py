@@ -154,6 +154,16 @@ def test_the_example_is_what_the_settings_say(derived: dict[str, Any]) -> None:
     assert written == derived["derive_example"](), "run: python scripts/derive_settings.py"
 
 
+def test_containers_are_told_what_the_settings_say(derived: dict[str, Any]) -> None:
+    written = derived["COMPOSE"].read_text(encoding="utf-8")
+    edited = written.replace("    REDIS_URL: ", "    REDIS_URI: ")
+
+    assert edited != written
+    assert derived["derive_compose"](edited) == written, "run: python scripts/derive_settings.py"
+    with pytest.raises(ValueError, match="tells 0 services something"):
+        derived["derive_compose"]("services: {}")
+
+
 def test_the_schema_of_the_chart_is_what_the_settings_say(derived: dict[str, Any]) -> None:
     written = SCHEMA.read_text(encoding="utf-8")
 
