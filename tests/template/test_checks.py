@@ -7,6 +7,34 @@ from pathlib import Path
 import pytest
 
 Run = Callable[..., str]
+ANSWERS: dict[str, dict[str, str]] = {
+    "guarded-service": {},
+    "members-service": {"auth": "builtin"},
+    "stateless-service": {"database": "none"},
+}
+KEY = "kf83h1ld0c7vb2ng6mz5xq9wrt4yepauj"
+# What a deployment says that is safe, for whatever a service was made with.
+DEPLOYMENT = {
+    "AUTH__AUDIENCE": "https://api.example.com",
+    "AUTH__ISSUER": "https://id.example.com",
+    "DATABASE__CURSOR_KEY": KEY,
+    "DATABASE_URL": "postgresql://shop:n0-b0dy-kn0ws-th1s@db.example.com/shop",
+    "ENVIRONMENT": "production",
+}
+OF_MEMBERS = {
+    "AUTH__PUBLIC_URL": "https://shop.example.com",
+    "AUTH__SECRET_KEYS": KEY[::-1],
+    "AUTH__USERS__PAGE_URL": "https://shop.example.com",
+    "MAIL__SENDER": "shop@example.com",
+    "MAIL__SMTP_URL": "smtps://user:n0-w0rd-0f-0thers@mail.example.com:465",
+    "RATE_LIMITS__PER_ADDRESS": "600/minute",
+    "TRUSTED_PROXIES": "10.0.0.0/8",
+}
+# What only its owner can decide.
+DECIDED = """
+[tool.baseline.accepted-findings]
+documentation_open = "Partners read it."
+"""
 CHECKS = ("-m", "pytest", "-q", "--baseline", "-k", "baseline::")
 
 
@@ -58,3 +86,37 @@ def test_has_not_drifted_as_long_as_nobody_edits_it(
         next(path for path in states if path.startswith("alembic/versions/")),
     }
     assert set(states.values()) == {"same", "added"}
+
+
+@pytest.fixture(scope="module")
+def fresh_services(
+    render_for_session: Callable[..., Path], install: Callable[[Path], None]
+) -> dict[str, Path]:
+    """Give services in which nobody has done anything yet."""
+    made = {name: render_for_session(name, **answers) for name, answers in ANSWERS.items()}
+    for folder in made.values():
+        install(folder)
+    return made
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_has_nothing_wrong_before_its_first_migration_and_may_be_deployed_after_it(
+    name: str, fresh_services: dict[str, Path], run: Run, environment: Path, postgres_url: str
+) -> None:
+    service, baseline = fresh_services[name], environment / "baseline"
+    has_database = (service / "alembic").is_dir()
+    deployment = DEPLOYMENT | (OF_MEMBERS if name == "members-service" else {})
+    with (service / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(DECIDED)
+
+    said = run(baseline, "check", cwd=service)
+    assert "Nothing is wrong." in said
+    if has_database:
+        assert "there are models, and no migration" in said.lower()
+        told = run(baseline, "check", "--deploy", "--json", cwd=service, extra=deployment, code=1)
+        lacking = [item for item in json.loads(told)["findings"] if item["accepted"] is None]
+        assert [item["id"] for item in lacking] == ["first_migration_missing"]
+        run(baseline, "db", "revision", "-m", "create items", cwd=service)
+
+    for extra in ({}, {"TEST_DATABASE_URL": postgres_url}):
+        run(baseline, "check", "--deploy", cwd=service, extra=deployment | extra)

@@ -21,6 +21,10 @@ from fastapi_baseline.cli.run import Target, enter, find_settings
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.inspection import Finding, Inspection, Refusal, inspecting
 
+_DEPLOYMENT = "deployment"
+# What every service lacks that has just been made.
+_NOT_YET = "first_migration_missing"
+
 
 @dataclass(frozen=True, slots=True)
 class _Found:
@@ -47,7 +51,9 @@ def check_service(
         with inspecting() as inspection:
             _import(target, inspection)
         done = _release(inspection, root) if is_release else None
-        found = list(_check(inspection, root, is_deployment=is_deployment))
+        all_found = list(_check(inspection, root, is_deployment=is_deployment))
+    # What a service lacks only once it is deployed is no error before.
+    found = [item for item in all_found if is_deployment or item.check != _DEPLOYMENT]
     accepted = read_accepted_findings(root) if root else dict[str, str]()
     reasons = {
         item.finding.id: accepted[item.finding.id]
@@ -61,6 +67,9 @@ def check_service(
         if done is not None:
             print_done(done)
         _print(wrong, reasons)
+        for item in all_found:
+            if item not in found:
+                print_notice(f"Before it is deployed: {item.finding.message}")
     if is_deployment:
         # What is accepted and no longer there would hide it when it comes back.
         for name in sorted(accepted.keys() - reasons.keys() - FOUND_BY_DOCTOR):
@@ -96,7 +105,7 @@ def _check(inspection: Inspection, root: Path | None, *, is_deployment: bool) ->
         if finding.id == "undecided_route":
             yield _Found("routes", finding)
         else:
-            yield _Found("settings" if finding in everywhere else "deployment", finding)
+            yield _Found("settings" if finding in everywhere else _DEPLOYMENT, finding)
     # What the service is at all is not known while its settings cannot be read.
     if root is None or inspection.settings is None:
         return
@@ -108,7 +117,7 @@ def _check(inspection: Inspection, root: Path | None, *, is_deployment: bool) ->
         # A command has no settings; what it is told, the environment tells it.
         server = os.environ.get("TEST_DATABASE_URL") or None  # noqa: TID251 -- as said
         for finding in find_migration_faults(root, server_url=server):
-            yield _Found("migrations", finding)
+            yield _Found(_DEPLOYMENT if finding.id == _NOT_YET else "migrations", finding)
     released = configured_document(root)
     if released is not None and isinstance(inspection.app, FastAPI):
         for finding in find_broken_promises(inspection.app, released):

@@ -41,7 +41,7 @@ def faults_of(root: Path, server_url: str, *, more: str = "") -> list[str]:
     (versions / "one.py").write_text(REVISION.format(more=more), encoding="utf-8")
     found = find_migration_faults(root, server_url=server_url)
     # Models of other tests are in this process.
-    return [item.what for item in found if item.id != "migration_missing"]
+    return [item.what for item in found if not item.id.endswith("migration_missing")]
 
 
 def test_finds_a_type_that_postgresql_keeps(tmp_path: Path, postgres_url: str) -> None:

@@ -285,6 +285,26 @@ def test_finds_what_is_wrong_with_migrations_and_the_api(
     assert found[2]["what"] == "GET /boats: it is gone."
 
 
+def test_asks_for_the_first_migration_when_a_service_is_deployed(
+    migrated: Path, call_process: CallProcess
+) -> None:
+    (migrated / "alembic/versions/one.py").unlink()
+    (migrated / "openapi.json").write_text('{"openapi": "3.1.0", "paths": {}}', encoding="utf-8")
+
+    before = call_process(["check"], cwd=migrated)
+    found = json.loads(call_process(["check", "--json"], cwd=migrated).stdout)["findings"]
+    deployed = call_process(["check", "--deploy"], cwd=migrated)
+
+    assert (before.returncode, before.stdout) == (0, "\N{CHECK MARK} Nothing is wrong.\n")
+    assert before.stderr == (
+        "Before it is deployed: There are models, and no migration yet that makes their tables. "
+        "Write the first one: baseline db revision -m MESSAGE\n"
+    )
+    assert found == []
+    assert deployed.returncode == 1
+    assert "first_migration_missing: There are models, " in deployed.stdout
+
+
 def test_releases_the_api_and_says_what_that_breaks(
     migrated: Path, call_process: CallProcess
 ) -> None:

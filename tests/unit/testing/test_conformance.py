@@ -26,6 +26,14 @@ from fastapi_baseline.persistence.migrations import run_environment
 
 run_environment(Settings)
 """
+REVISION = """\
+revision = "one"
+down_revision = None
+
+
+def upgrade() -> None: ...
+def downgrade() -> None: ...
+"""
 PROJECT = """\
 [tool.pytest.ini_options]
 [tool.baseline]
@@ -55,6 +63,7 @@ def harbour(pytester: pytest.Pytester) -> pytest.Pytester:
     write(pytester, "harbour/main.py", MAIN)
     write(pytester, "alembic/env.py", ENV)
     write(pytester, "alembic/script.py.mako", "")
+    write(pytester, "alembic/versions/one.py", REVISION)
     write(pytester, "pyproject.toml", PROJECT + 'openapi = "openapi.json"\n')
     write(pytester, "openapi.json", json.dumps(RELEASED))
     write(pytester, ".env", SAFE + "CORS_ORIGINS=*\nCORS__ALLOW_CREDENTIALS=true\n")

@@ -146,10 +146,18 @@ def _rehearse(rehearsal: _Rehearsal) -> Iterator[Finding]:
         compare(rehearsal.root, Run(is_writing=False, database_url=rehearsal.url))
     except ModelsDifferError as error:
         difference = error.message.partition(" Write a migration")[0]
-        yield Finding(
-            id="migration_missing",
-            what=difference.replace("the database", "the migrations", 1),
-            remedy="Write a migration: baseline db revision -m MESSAGE",
+        yield (
+            Finding(
+                id="migration_missing",
+                what=difference.replace("the database", "the migrations", 1),
+                remedy="Write a migration: baseline db revision -m MESSAGE",
+            )
+            if scripts
+            else Finding(
+                id="first_migration_missing",
+                what="There are models, and no migration yet that makes their tables.",
+                remedy="Write the first one: baseline db revision -m MESSAGE",
+            )
         )
     if scripts:
         yield from _go_back(rehearsal, shapes)
