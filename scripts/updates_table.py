@@ -9,6 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.version import Version
+
 PAGE = Path(__file__).parents[1] / "docs/explanation/updates.md"
 BEGIN, END = "<!-- written by nox -s updates -->\n", "<!-- until here -->\n"
 HEAD = (
@@ -47,7 +49,8 @@ def write(rows: dict[tuple[str, str], Row]) -> str:
     lines = [
         f"| {_named(old)} | {_named(new)} | {row.updates} | {row.edits} |"
         f" **{row.failed} in {row.updates}** |\n"
-        for (old, new), row in rows.items()
+        # Tests run in any order.
+        for (old, new), row in sorted(rows.items(), key=lambda item: tuple(map(Version, item[0])))
     ]
     return HEAD + "".join(lines)
 
