@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from fastapi_baseline.errors import MissingExtraError
@@ -26,6 +27,18 @@ def optional(*modules: str, extra: str) -> Generator[None]:
             f"pip install 'fastapi-baseline[{extra}]'"
         )
         raise MissingExtraError(message) from error
+
+
+def require(*modules: str, extra: str) -> None:
+    """Say now that a library is not installed that is imported later, when there is need of it.
+
+    Raises:
+        MissingExtraError: If one of `modules` is not installed.
+    """
+    with optional(*modules, extra=extra):
+        for module in modules:
+            if find_spec(module) is None:
+                raise ModuleNotFoundError(name=module)
 
 
 class Untyped:

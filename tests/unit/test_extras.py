@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fastapi_baseline._extras import optional
+from fastapi_baseline._extras import optional, require
 from fastapi_baseline.errors import MissingExtraError
 
 
@@ -36,6 +36,13 @@ def test_does_not_hide_an_import_that_is_broken_inside(
         importlib.import_module("broken_library")
 
     assert not isinstance(caught.value, MissingExtraError)
+
+
+def test_names_the_extra_of_what_will_be_needed_later() -> None:
+    require("json", extra="auth")
+
+    with pytest.raises(MissingExtraError, match=r"'no_such_library'.*fastapi-baseline\[auth\]"):
+        require("json", "no_such_library", extra="auth")
 
 
 def test_is_an_import_error_for_those_who_look_for_one() -> None:

@@ -17,7 +17,7 @@ from fastapi_baseline._extras import optional
 from fastapi_baseline.auth.login.errors import InvalidIdTokenError, ProviderUnavailableError
 from fastapi_baseline.auth.login.providers import Provider
 from fastapi_baseline.auth.tokens.errors import InvalidTokenError, IssuerUnavailableError
-from fastapi_baseline.auth.tokens.keys import KeySource
+from fastapi_baseline.auth.tokens.key_ring import KeySource
 from fastapi_baseline.auth.tokens.verification import (
     MAX_TOKEN_LENGTH,
     ReadToken,

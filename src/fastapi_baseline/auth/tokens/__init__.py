@@ -15,7 +15,7 @@ from fastapi_baseline.auth.tokens.issuers import (
     TrustedIssuer,
     make_trusted_issuer,
 )
-from fastapi_baseline.auth.tokens.keys import KeySource
+from fastapi_baseline.auth.tokens.key_ring import KeySource
 from fastapi_baseline.auth.tokens.metadata import make_protected_resource_router
 from fastapi_baseline.auth.tokens.presets import PROFILES, TokenProfile
 

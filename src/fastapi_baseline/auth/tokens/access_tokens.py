@@ -1,27 +1,26 @@
 """Access tokens of several issuers: verified if they can be read, and asked about if not."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING  # noqa: TID251 -- for what is loaded with the first token
 
 from opentelemetry.metrics import MeterProvider
 
-from fastapi_baseline._extras import optional
 from fastapi_baseline.auth.principals import Principal
 from fastapi_baseline.auth.tokens.discovery import KeyLoader
 from fastapi_baseline.auth.tokens.errors import InvalidTokenError, IssuerUnavailableError
-from fastapi_baseline.auth.tokens.fetching import Fetcher
+from fastapi_baseline.auth.tokens.fetching import Fetcher, MakeClient
 from fastapi_baseline.auth.tokens.introspection import Introspector
 from fastapi_baseline.auth.tokens.issuers import TrustedIssuer
 from fastapi_baseline.auth.tokens.jwks import JwksCache
-from fastapi_baseline.auth.tokens.keys import KeySource
+from fastapi_baseline.auth.tokens.key_ring import KeySource
 from fastapi_baseline.auth.tokens.measures import TokenCounts, observe_tokens
-from fastapi_baseline.auth.tokens.verification import MAX_TOKEN_LENGTH, TokenVerifier, read_token
 from fastapi_baseline.clock import Clock
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.settings.auth import TokenSettings
 
-with optional("httpx2", extra="auth"):
-    from httpx2 import AsyncClient
+if TYPE_CHECKING:
+    from fastapi_baseline.auth.tokens.verification import TokenVerifier
 
 # What credentials are made of (RFC 9110, section 11.2).
 _TOKEN68 = re.compile(rb"[A-Za-z0-9\-._~+/]+=*")
@@ -36,7 +35,7 @@ class AccessTokens:
         *,
         settings: TokenSettings,
         clock: Clock,
-        make_client: Callable[[], AsyncClient] | None = None,
+        make_client: MakeClient | None = None,
         key_sources: Mapping[str, KeySource] | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
@@ -62,11 +61,12 @@ class AccessTokens:
             for one in issuers
             if one.issuer not in given
         }
-        self._verifier = TokenVerifier(
-            [(one, given.get(one.issuer) or self._caches[one.issuer]) for one in issuers],
-            clock=clock,
-            clock_skew=settings.clock_skew,
-        )
+        self._sources = [
+            (one, given.get(one.issuer) or self._caches[one.issuer]) for one in issuers
+        ]
+        self._clock = clock
+        self._clock_skew = settings.clock_skew
+        self._loaded: TokenVerifier | None = None
         self._introspectors = tuple(
             Introspector(one, one.introspection, self._fetcher, settings=settings, clock=clock)
             for one in issuers
@@ -95,14 +95,21 @@ class AccessTokens:
         return principal
 
     async def _find(self, token: bytes) -> Principal:
-        if len(token) > MAX_TOKEN_LENGTH:
-            raise InvalidTokenError("malformed")
-        readable = read_token(token)
+        verifier = self._loaded or self._load()
+        readable = verifier.read(token)
         if readable is not None:
-            return await self._verifier.verify(readable)
+            return await verifier.verify(readable)
         if not self._introspectors or not _TOKEN68.fullmatch(token):
             raise InvalidTokenError("malformed")
         return await self._ask(token)
+
+    def _load(self) -> "TokenVerifier":
+        # What it needs takes a tenth of the time that a service starts in, so the first token, which
+        # waits for the keys of its issuer anyway, waits for that, too.
+        from fastapi_baseline.auth.tokens.verification import TokenVerifier  # noqa: PLC0415 -- as said
+
+        self._loaded = TokenVerifier(self._sources, clock=self._clock, clock_skew=self._clock_skew)
+        return self._loaded
 
     async def _ask(self, token: bytes) -> Principal:
         """Ask the issuers one after the other, since the token does not say whose it is."""

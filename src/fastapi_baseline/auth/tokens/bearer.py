@@ -1,13 +1,13 @@
 """Access tokens in the `Authorization` header (RFC 6750), and the seam for those that are bound."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from opentelemetry.metrics import MeterProvider
 from starlette.requests import HTTPConnection
 
-from fastapi_baseline._extras import optional
+from fastapi_baseline._extras import require
 from fastapi_baseline.auth.challenges import make_challenge, with_parameters
 from fastapi_baseline.auth.errors import AmbiguousCredentialsError
 from fastapi_baseline.auth.principals import Principal
@@ -15,14 +15,15 @@ from fastapi_baseline.auth.security_events import SecurityEvent, SecurityEvents
 from fastapi_baseline.auth.tokens.access_tokens import AccessTokens
 from fastapi_baseline.auth.tokens.discovery import metadata_urls
 from fastapi_baseline.auth.tokens.errors import InvalidTokenError
+from fastapi_baseline.auth.tokens.fetching import MakeClient
 from fastapi_baseline.auth.tokens.issuers import TrustedIssuer, make_trusted_issuer
-from fastapi_baseline.auth.tokens.keys import KeySource
+from fastapi_baseline.auth.tokens.key_ring import KeySource
 from fastapi_baseline.auth.tokens.metadata import find_metadata_url
 from fastapi_baseline.clock import Clock
 from fastapi_baseline.settings.auth import AuthSettings, TokenSettings
 
-with optional("httpx2", extra="auth"):
-    from httpx2 import AsyncClient
+# They are loaded with the first token, and have to be there before.
+require("httpx2", "joserfc", extra="auth")
 
 _BEARER = "Bearer"
 _BEARER_KEY = b"bearer"
@@ -59,7 +60,7 @@ class BearerTokens:
         issuers: Sequence[TrustedIssuer],
         settings: TokenSettings,
         clock: Clock,
-        make_client: Callable[[], AsyncClient] | None = None,
+        make_client: MakeClient | None = None,
         key_sources: Mapping[str, KeySource] | None = None,
         proofs: Sequence[ProofOfPossession] = (),
         events: SecurityEvents | None = None,
@@ -196,7 +197,7 @@ def make_bearer_tokens(
     clock: Clock,
     meter_provider: MeterProvider | None = None,
     events: SecurityEvents | None = None,
-    make_client: Callable[[], AsyncClient] | None = None,
+    make_client: MakeClient | None = None,
     key_sources: Mapping[str, KeySource] | None = None,
     proofs: Sequence[ProofOfPossession] = (),
     more_issuers: Sequence[TrustedIssuer] = (),

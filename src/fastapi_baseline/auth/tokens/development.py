@@ -1,32 +1,29 @@
-"""An issuer for one machine and for development: whoever may read its key may be anybody.
+"""An issuer for one machine and for development: whoever may read its secret may be anybody.
 
-The processes of a service make a key when the first of them starts, and keep it in a file that only
-their user can read, for as long as one of them runs. `baseline auth token` signs with it. Nothing
-is served: no other machine, and no page of a browser, can ask for a token.
+The processes of a service make a secret when the first of them starts, and keep it in a file that
+only their user can read, for as long as one of them runs. The key is derived from it once there is a
+token to make or to verify: `baseline auth token` signs with it. Nothing is served: no other machine,
+and no page of a browser, can ask for a token.
 """
 
 import fcntl
 import hashlib
-import json
 import os
 import secrets
 import stat
 import tempfile
-from collections.abc import AsyncGenerator, Collection, Generator
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any  # noqa: TID251 -- for what is loaded with the first key
 
-from fastapi_baseline._extras import optional
 from fastapi_baseline.clock import Clock, SystemClock
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.settings import AuthSettings, Environment
 
-with optional("joserfc", extra="auth"):
-    from joserfc import jwt
-    from joserfc.errors import JoseError
-    from joserfc.jwk import ECKey, Key
+if TYPE_CHECKING:
+    from joserfc.jwk import Key
 
 DEVELOPMENT = "development"
 """What `AUTH__ISSUER` is set to for this issuer; what its tokens say in `iss` is a URL."""
@@ -36,7 +33,8 @@ LIFETIME = timedelta(hours=1)
 """How long a token lasts, unless it is asked for another one."""
 
 _ALGORITHM = "ES256"
-_CURVE = "P-256"
+# 128 bits more than the key has: twice what makes all keys as likely (FIPS 186-5, A.2.1).
+_SECRET_BYTES = 48
 _OWN = 0o600
 _OWN_FOLDER = 0o700
 _FOREIGN = 0o077
@@ -83,11 +81,15 @@ class DevelopmentIssuer:
         name = hashlib.sha256(service_name.encode()).hexdigest()[:16]
         self._clock = clock or SystemClock()
         self._folder = folder or folder_of_user()
-        self._path = self._folder / f"{name}.jwk"
-        self._key: ECKey | None = None
+        self._path = self._folder / f"{name}.secret"
+        self._file: int | None = None
+        self._key: Key | None = None
 
-    async def find_key(self, kid: str | None, algorithm: str) -> Key | None:
+    async def find_key(self, kid: str | None, algorithm: str) -> "Key | None":
         """Return the key that tokens are signed with, if it is the one that is meant."""
+        if self._key is None and self._file is not None:
+            # Only this half stays: the process checks, and signs nothing.
+            self._key = _read_public_key(self._file)
         key = self._key
         if key is None or algorithm != _ALGORITHM or kid != key.kid:
             return None
@@ -95,19 +97,19 @@ class DevelopmentIssuer:
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncGenerator[None]:
-        """Accept tokens: with the key of the processes that run already, or else with a new one.
+        """Accept tokens: by the secret of the processes that run already, or else by a new one.
 
         Raises:
             ConfigurationError: If the file is not this user's alone.
         """
         del app
         with self._opened() as file:
-            # Only the public half stays: this process checks, and signs nothing.
-            self._key = _public_half(self._join(file))
+            self._join(file)
+            self._file = file
             try:
                 yield
             finally:
-                self._key = None
+                self._file = self._key = None
                 now = self._clock.now().timestamp()
                 os.utime(file, (now, now))
 
@@ -125,7 +127,7 @@ class DevelopmentIssuer:
         Raises:
             ConfigurationError: If none of them runs.
         """
-        key = self._get_running_key()
+        secret = self._get_running_secret()
         now = int(self._clock.now().timestamp())
         claims: dict[str, Any] = {
             "iss": ISSUER,
@@ -140,34 +142,32 @@ class DevelopmentIssuer:
             claims["scope"] = " ".join(scopes)
         if roles:
             claims["roles"] = list(roles)
-        header = {"alg": _ALGORITHM, "typ": "at+jwt", "kid": key.kid}
-        return jwt.encode(header, claims, key, algorithms=[_ALGORITHM])
+        return _sign(claims, secret)
 
-    def _get_running_key(self) -> ECKey:
+    def _get_running_secret(self) -> bytes:
         if self._path.exists():
             with self._opened() as file:
                 if _lock(file, fcntl.LOCK_EX):
                     # Nobody uses what is left in it, and whoever starts at this moment must not.
                     os.ftruncate(file, 0)
-                key = _read(file)
-            if key is not None:
-                return key
+                secret = _read(file)
+            if secret is not None:
+                return secret
         raise ConfigurationError(
             "The service does not run, or does not trust the issuer for development: start it with "
             "`baseline run`, in development, with AUTH__ISSUER=development."
         )
 
-    def _join(self, file: int) -> ECKey:
-        """Return the key of the processes that run; the lock on its file says that there are some."""
+    def _join(self, file: int) -> None:
+        """Share the secret of the processes that run; the lock on its file says that there are some."""
         for _ in range(_ATTEMPTS):
             if _lock(file, fcntl.LOCK_EX) and not self._is_restart(file):
-                _write(file, ECKey.generate_key(_CURVE, auto_kid=True))
+                _write(file, secrets.token_bytes(_SECRET_BYTES))
             # One lock is given up before the other is taken, and a third process may have come
             # between: what the file says from now on stays, since nobody else is alone any more.
             fcntl.flock(file, fcntl.LOCK_SH)
-            key = _read(file)
-            if key is not None:
-                return key
+            if _read(file) is not None:
+                return
         raise ConfigurationError(f"The key for development cannot be read; remove {self._path}.")
 
     def _is_restart(self, file: int) -> bool:
@@ -205,20 +205,35 @@ def _lock(file: int, kind: int) -> bool:
     return True
 
 
-def _write(file: int, key: ECKey) -> None:
+def _write(file: int, secret: bytes) -> None:
     os.ftruncate(file, 0)
-    os.pwrite(file, json.dumps(key.as_dict(private=True)).encode(), 0)
+    os.pwrite(file, secret, 0)
     # As if long ago: a service that was killed has not said that it starts again.
     os.utime(file, (0, 0))
 
 
-def _read(file: int) -> ECKey | None:
-    try:
-        jwk: object = json.loads(os.pread(file, os.fstat(file).st_size, 0))
-        return ECKey.import_key(cast("dict[str, Any]", jwk)) if isinstance(jwk, dict) else None
-    except (ValueError, JoseError):
+def _read(file: int) -> bytes | None:
+    content = os.pread(file, _SECRET_BYTES + 1, 0)
+    return content if len(content) == _SECRET_BYTES else None
+
+
+def _read_public_key(file: int) -> "Key | None":
+    secret = _read(file)
+    if secret is None:
         return None
+    # What makes keys is loaded with the first token: a service that starts has no need of it.
+    from fastapi_baseline.auth.tokens.development_keys import (  # noqa: PLC0415 -- as said
+        derive_key,
+        public_half,
+    )
+
+    return public_half(derive_key(secret))
 
 
-def _public_half(key: ECKey) -> ECKey:
-    return ECKey.import_key(key.as_dict(private=False))
+def _sign(claims: Mapping[str, Any], secret: bytes) -> str:
+    from fastapi_baseline.auth.tokens.development_keys import (  # noqa: PLC0415 -- likewise
+        derive_key,
+        sign_access_token,
+    )
+
+    return sign_access_token(claims, derive_key(secret), algorithm=_ALGORITHM)

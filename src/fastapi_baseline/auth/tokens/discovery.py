@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from fastapi_baseline.auth.tokens.addresses import is_safe_address
 from fastapi_baseline.auth.tokens.fetching import Fetcher, FetchError
 from fastapi_baseline.auth.tokens.issuers import TrustedIssuer
-from fastapi_baseline.auth.tokens.keys import KeyRing, import_keys
+from fastapi_baseline.auth.tokens.key_ring import KeyRing
 from fastapi_baseline.clock import Clock
 
 METADATA_MAX_AGE = timedelta(hours=1)
@@ -53,6 +53,9 @@ class KeyLoader:
             raise FetchError("it took too long") from None
 
     async def _load(self) -> FetchedKeys:
+        # Not before there are keys to read: it takes a tenth of the time that a service starts in.
+        from fastapi_baseline.auth.tokens.keys import import_keys  # noqa: PLC0415 -- as said
+
         url = self._issuer.jwks_url or await self._find_url()
         try:
             answer = await self._fetcher.get(url)

@@ -9,13 +9,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING  # noqa: TID251 -- for what is loaded when an issuer is asked
 
 from fastapi_baseline._extras import optional
 from fastapi_baseline.auth.tokens.addresses import is_safe_address
 
-with optional("httpx2", extra="auth"):
-    import httpx2
-    from httpx2 import AsyncClient
+if TYPE_CHECKING:
+    from httpx2 import AsyncClient, Response
+
+MakeClient = Callable[[], "AsyncClient"]
+"""Makes the HTTP client by which an issuer is asked."""
 
 MAX_ANSWER_BYTES = 512_000
 """How much an issuer may answer with; key sets have a few kB."""
@@ -45,15 +48,16 @@ class Answer:
 class Fetcher:
     """Asks issuers. The connections are made when they are first needed."""
 
-    def __init__(
-        self, *, timeout: timedelta, make_client: Callable[[], AsyncClient] | None = None
-    ) -> None:
+    def __init__(self, *, timeout: timedelta, make_client: MakeClient | None = None) -> None:
         """Wait for no answer longer than `timeout`, from its first byte to its last."""
         self._timeout_s = timeout.total_seconds()
         self._make_client = make_client or self._make_default_client
         self._client: AsyncClient | None = None
 
-    def _make_default_client(self) -> AsyncClient:
+    def _make_default_client(self) -> "AsyncClient":
+        with optional("httpx2", extra="auth"):
+            from httpx2 import AsyncClient  # noqa: PLC0415 -- as said above
+
         return AsyncClient(timeout=self._timeout_s, follow_redirects=False)
 
     async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Answer:
@@ -84,6 +88,9 @@ class Fetcher:
     ) -> Answer:
         if not is_safe_address(url):
             raise FetchError("it would have to be asked without TLS")
+        with optional("httpx2", extra="auth"):
+            import httpx2  # noqa: PLC0415 -- as said above
+
         if self._client is None:
             self._client = self._make_client()
         # Compressed, little could become much before anybody could count it.
@@ -102,7 +109,7 @@ class Fetcher:
             raise FetchError(type(error).__name__) from error
 
 
-async def _read(response: httpx2.Response) -> Answer:
+async def _read(response: "Response") -> Answer:
     status = response.status_code
     if status != _OK:
         raise FetchError(f"it answered with status {status}", status=status)

@@ -11,19 +11,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING  # noqa: TID251 -- for what is loaded with the first key
 
-from fastapi_baseline._extras import optional
 from fastapi_baseline.auth.tokens.discovery import FetchedKeys
 from fastapi_baseline.auth.tokens.errors import IssuerUnavailableError
 from fastapi_baseline.auth.tokens.fetching import FetchError
 from fastapi_baseline.auth.tokens.flights import Flight
-from fastapi_baseline.auth.tokens.keys import KeyRing
+from fastapi_baseline.auth.tokens.key_ring import KeyRing
 from fastapi_baseline.auth.tokens.pauses import Pauses
 from fastapi_baseline.auth.tokens.unknown_keys import UnknownKeys
 from fastapi_baseline.clock import Clock
 from fastapi_baseline.settings.auth import TokenSettings
 
-with optional("joserfc", extra="auth"):
+if TYPE_CHECKING:
     from joserfc.jwk import Key
 
 logger = logging.getLogger("fastapi_baseline.auth.tokens")
@@ -72,7 +72,7 @@ class JwksCache:
         self._unknown = UnknownKeys(settings.keys_cooldown)
         self._flight = Flight(self._fetch)
 
-    async def find_key(self, kid: str | None, algorithm: str) -> Key | None:
+    async def find_key(self, kid: str | None, algorithm: str) -> "Key | None":
         """Return the key that a token with this header is signed with, or `None`.
 
         Raises:
@@ -112,7 +112,7 @@ class JwksCache:
             raise self._unavailable(self._pauses.until)
         return self._ring
 
-    async def _look_again(self, kid: str, algorithm: str) -> Key | None:
+    async def _look_again(self, kid: str, algorithm: str) -> "Key | None":
         """Return a key that was not among those that there are, if a new fetch brings it."""
         if not self._flight.is_under_way:
             now = self._clock.monotonic()

@@ -4,11 +4,12 @@ Each key is looked at by itself: one that cannot be used must not take the other
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from fastapi_baseline._extras import optional
+from fastapi_baseline.auth.tokens.key_ring import KeyRing
 
 with optional("joserfc", extra="auth"):
     from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
@@ -35,41 +36,6 @@ _MATERIAL = MappingProxyType({"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP":
 _MAX_KID_LENGTH = 1024
 _MIN_RSA_LETTERS = MIN_RSA_BITS // 6
 _BAD_LENGTH = "its length is not accepted"
-
-
-class KeySource(Protocol):
-    """Where the keys of one issuer come from."""
-
-    async def find_key(self, kid: str | None, algorithm: str) -> Key | None:
-        """Return the key that a token with this header is signed with, or `None`.
-
-        Raises:
-            IssuerUnavailableError: If nobody can tell at the moment.
-        """
-        ...
-
-
-class KeyRing:
-    """The usable keys of one issuer, at one time."""
-
-    def __init__(self, keys: Iterable[tuple[str | None, Collection[str], Key]]) -> None:
-        """Hold keys, each with its identifier and the algorithms that it is for."""
-        self._keys: dict[tuple[str | None, str], Key | None] = {}
-        self.size = 0
-        for kid, algorithms, key in keys:
-            self.size += 1
-            for algorithm in algorithms:
-                if kid is not None:
-                    self._add((kid, algorithm), key)
-                # For a token without an identifier: it must not be a guess.
-                self._add((None, algorithm), key)
-
-    def _add(self, name: tuple[str | None, str], key: Key) -> None:
-        self._keys[name] = None if name in self._keys else key
-
-    def find(self, kid: str | None, algorithm: str) -> Key | None:
-        """Return the one key that is meant; `None` if there is none, or more than one."""
-        return self._keys.get((kid, algorithm))
 
 
 def import_keys(document: object, *, algorithms: Collection[str], issuer: str) -> KeyRing:

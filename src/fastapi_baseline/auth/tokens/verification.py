@@ -15,7 +15,7 @@ from fastapi_baseline.auth.principals import Principal
 from fastapi_baseline.auth.tokens.claims import check_claims, read_principal
 from fastapi_baseline.auth.tokens.errors import InvalidTokenError
 from fastapi_baseline.auth.tokens.issuers import TrustedIssuer
-from fastapi_baseline.auth.tokens.keys import KeySource
+from fastapi_baseline.auth.tokens.key_ring import KeySource
 from fastapi_baseline.clock import Clock
 
 with optional("joserfc", extra="auth"):
@@ -117,6 +117,16 @@ class TokenVerifier:
             issuer.issuer: _Verifier(issuer, keys, clock=clock, skew=clock_skew.total_seconds())
             for issuer, keys in issuers
         }
+
+    def read(self, token: bytes) -> ReadToken | None:
+        """Return what a token says, unverified; `None` if it is no signed JSON Web Token at all.
+
+        Raises:
+            InvalidTokenError: If it is one, and cannot be understood, or is too long to be read.
+        """
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise InvalidTokenError("malformed")
+        return read_token(token)
 
     async def verify(self, token: ReadToken) -> Principal:
         """Return who is asking.

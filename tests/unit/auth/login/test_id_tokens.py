@@ -8,7 +8,8 @@ from fastapi_baseline.auth.login.errors import InvalidIdTokenError, ProviderUnav
 from fastapi_baseline.auth.login.id_tokens import IdTokenVerifier
 from fastapi_baseline.auth.login.providers import make_provider
 from fastapi_baseline.auth.tokens import IssuerUnavailableError
-from fastapi_baseline.auth.tokens.keys import KeyRing, import_keys
+from fastapi_baseline.auth.tokens.key_ring import KeyRing
+from fastapi_baseline.auth.tokens.keys import import_keys
 from fastapi_baseline.settings.auth import LoginProviderSettings
 from fastapi_baseline.testing import OMIT, ManualClock, SigningKey, make_signing_key
 from fastapi_baseline.testing.login_provider import LoginProvider, half_hash

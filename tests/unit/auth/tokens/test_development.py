@@ -22,6 +22,7 @@ from fastapi_baseline.auth.tokens.development import (
     folder_of_user,
     resolve_development_issuer,
 )
+from fastapi_baseline.auth.tokens.development_keys import derive_key, public_half
 from fastapi_baseline.auth.tokens.errors import InvalidTokenError
 from fastapi_baseline.settings import AuthSettings
 from fastapi_baseline.testing import ManualClock
@@ -360,3 +361,14 @@ def test_leaves_other_issuers_alone(
 
 def test_keys_are_in_a_folder_of_the_user() -> None:
     assert str(os.getuid()) in folder_of_user().name
+
+
+@pytest.mark.parametrize("number", [0, 1, 2**384 - 1])
+def test_any_secret_makes_a_key_and_always_the_same(number: int) -> None:
+    secret = number.to_bytes(48)
+
+    first, second = derive_key(secret), derive_key(secret)
+
+    assert first.as_dict(private=True) == second.as_dict(private=True)
+    assert first.kid == first.thumbprint()
+    assert not public_half(first).is_private

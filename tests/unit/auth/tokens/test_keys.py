@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from fastapi_baseline.auth.tokens.issuers import ASYMMETRIC_ALGORITHMS
-from fastapi_baseline.auth.tokens.keys import MAX_KEYS, KeyRing, import_keys
+from fastapi_baseline.auth.tokens.key_ring import KeyRing
+from fastapi_baseline.auth.tokens.keys import MAX_KEYS, import_keys
 from fastapi_baseline.testing.signing_keys import make_signing_key
 
 EC = make_signing_key("ES256", kid="ec")

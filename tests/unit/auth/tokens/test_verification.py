@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from fastapi_baseline.auth.tokens import InvalidTokenError, KeySource, TrustedIssuer
-from fastapi_baseline.auth.tokens.keys import KeyRing, import_keys
+from fastapi_baseline.auth.tokens.key_ring import KeyRing
+from fastapi_baseline.auth.tokens.keys import import_keys
 from fastapi_baseline.auth.tokens.verification import TokenVerifier, read_token
 from fastapi_baseline.testing import ManualClock
 from fastapi_baseline.testing.issuer import TokenIssuer
