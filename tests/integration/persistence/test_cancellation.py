@@ -1,8 +1,10 @@
 # ruff: noqa: PT012 -- that a transaction fails is seen at the end of its block
 
 import asyncio
+import gc
 import random
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +248,36 @@ async def test_a_timeout_ends_what_it_is_for(any_database: Database) -> None:
                 await asyncio.Event().wait()
 
     assert await _numbers(any_database) == set()
+
+
+async def test_a_file_that_is_being_opened_for_a_cancelled_task_is_closed(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+
+    async def read() -> None:
+        async with database.transaction() as session:
+            await session.execute(select(1))
+
+    # Somewhere among these a connection is opened that nobody waits for any more.
+    for number in range(200):
+        task = asyncio.ensure_future(read())
+        for _ in range(number % 10):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    await database.dispose()
+
+    # The last one may be opened only now, or be held by the traceback of its task. None warns that it
+    # was forgotten, as they do from Python 3.13 on: here, that is an error.
+    async with asyncio.timeout(30):
+        while _open_files(tmp_path):
+            gc.collect()
+            await asyncio.sleep(0.01)
+
+
+def _open_files(folder: Path) -> list[Path]:
+    files: list[Path] = []
+    for link in Path("/proc/self/fd").iterdir():
+        # What was open a moment ago, the folder that is read here for one, may not be any more.
+        with suppress(FileNotFoundError):
+            files.append(link.readlink())
+    return [file for file in files if file.is_relative_to(folder)]

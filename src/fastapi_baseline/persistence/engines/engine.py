@@ -85,6 +85,8 @@ def create_engines(
         )
     options["connect_args"] = {
         "factory": sqlite.PromptConnection,
+        # One that is dropped is closed by whichever thread does that; else each has its own.
+        "check_same_thread": False,
         "isolation_level": None,
         "timeout": settings.busy_timeout.total_seconds(),
     }

@@ -31,12 +31,15 @@ class PromptConnection(sqlite3.Connection):
     could write.
     """
 
+    _has_been_used = False
+
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
         self._cursors = WeakSet[sqlite3.Cursor]()
 
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         """Return a new cursor, and remember it."""
+        self._has_been_used = True
         cursor: sqlite3.Cursor = super().cursor(factory)
         self._cursors.add(cursor)
         return cursor
@@ -46,6 +49,18 @@ class PromptConnection(sqlite3.Connection):
         for cursor in tuple(self._cursors):
             cursor.close()
         super().close()
+
+    def __del__(self) -> None:
+        """Close what nobody has closed, with a warning where the standard library warns of it.
+
+        It does from Python 3.13 on. One that nobody has used is closed without a word: aiosqlite
+        drops what it has opened if whoever waited for that was cancelled.
+        """
+        finalize = getattr(super(), "__del__", None)
+        if not self._has_been_used:
+            super().close()
+        elif finalize is not None:
+            finalize()
 
 
 def missing_folder(url: URL) -> Path | None:
