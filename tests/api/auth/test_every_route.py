@@ -27,8 +27,9 @@ from fastapi_baseline.settings import (
     SessionSettings,
     UserSettings,
 )
-from fastapi_baseline.testing import TokenIssuer, create_schema, find_open_operations, running
+from fastapi_baseline.testing import TokenIssuer, find_open_operations, running
 from fastapi_baseline.testing.open_operations import operations_of
+from tests.tables import create_tables
 
 # What is for everybody, and nothing else.
 PUBLIC = {
@@ -80,7 +81,7 @@ async def app(
     app.include_router(make_orders_router())
     if not is_created:
         install(app, settings)
-    await create_schema(app)
+    await create_tables(app.state.database, __name__, "fastapi_baseline")
     async with running(app):
         yield app
 

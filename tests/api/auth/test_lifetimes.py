@@ -40,12 +40,12 @@ from fastapi_baseline.settings import (
 from fastapi_baseline.testing import (
     ManualClock,
     TokenIssuer,
-    create_schema,
     make_signing_key,
     running,
 )
 from fastapi_baseline.testing.client import client_of
 from fastapi_baseline.testing.issuer_endpoints import INTROSPECTION_PATH, JWKS_PATH
+from tests.tables import create_tables
 
 # Which test walks a duration of the settings to its edge.
 WALKED = {
@@ -346,7 +346,7 @@ async def shop(tmp_path: Path, clock: ManualClock) -> AsyncGenerator[Shop]:
     app = create_app(settings, configure_logging=False, package=None, clock=clock)
     mailbox = Mailbox()
     app.include_router(make_users_router(Walker, mail=mailbox, hasher=PasswordHasher(cost=CHEAP)))
-    await create_schema(app)
+    await create_tables(app.state.database, __name__, "fastapi_baseline")
     async with running(app):
         yield Shop(app, mailbox, clock)
 

@@ -30,7 +30,8 @@ from fastapi_baseline.persistence import (
     Transaction,
     UUIDPrimaryKey,
 )
-from fastapi_baseline.testing import as_user, create_schema, running
+from fastapi_baseline.testing import as_user, running
+from tests.tables import create_tables
 
 
 class Memo(Base, UUIDPrimaryKey, Authorship):
@@ -116,7 +117,7 @@ async def app(any_database_url: str) -> AsyncGenerator[FastAPI]:
     )
     add_routes(app)
     async with running(app):
-        await create_schema(app)
+        await create_tables(app.state.database, __name__)
         yield app
 
 

@@ -5,16 +5,17 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import Table, event
+from sqlalchemy import event
 
-from fastapi_baseline.persistence import Base, Database
+from fastapi_baseline.persistence import Database
 from fastapi_baseline.settings import DatabaseSettings
 from fastapi_baseline.testing import ManualClock, PostgresServer
+from tests.tables import create_tables, tables_of
 
 StatementLog = Callable[[], AbstractContextManager[list[str]]]
 
@@ -24,17 +25,8 @@ def clock() -> ManualClock:
     return ManualClock(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 
 
-def _tables_of(module: ModuleType) -> list[Table[Any]]:
-    """Return the tables that a test module defines; there are hundreds in all modules together."""
-    mapped: set[Table[Any]] = {
-        table
-        for mapper in Base.registry.mappers
-        if mapper.class_.__module__ == module.__name__
-        for table in mapper.tables
-        if isinstance(table, Table)
-    }
-    plain: set[Table[Any]] = {value for value in vars(module).values() if isinstance(value, Table)}
-    return [table for table in Base.metadata.sorted_tables if table in mapped | plain]
+def _module_of(request: pytest.FixtureRequest) -> str:
+    return str(cast("ModuleType", request.module).__name__)  # pyright: ignore[reportUnknownMemberType] -- pytest does not say
 
 
 class RecycledDatabases:
@@ -131,7 +123,7 @@ def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Generato
         url: str = request.getfixturevalue("postgres_url")
         yield url.replace("postgresql://", prefix, 1)
         return
-    tables = {table.name for table in _tables_of(request.module)}  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] -- pytest does not say
+    tables = {table.name for table in tables_of(_module_of(request))}
     # Not before a test needs it: most modules run without a server, too.
     databases: RecycledDatabases = request.getfixturevalue("recycled_databases")
     url = databases.take(request.node.nodeid.partition("::")[0])
@@ -153,9 +145,7 @@ async def database(
 ) -> AsyncGenerator[Database]:
     database = Database(any_database_url, clock=clock)
     if not _is_used(request, any_database_url):
-        tables = _tables_of(request.module)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] -- pytest does not say
-        async with database.engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all, tables=tables)
+        await create_tables(database, _module_of(request))
     yield database
     await database.dispose()
 
@@ -187,9 +177,11 @@ def any_postgres_url(request: pytest.FixtureRequest, postgres_url: str) -> str:
 
 
 @pytest.fixture
-async def postgres_database(any_postgres_url: str) -> AsyncGenerator[Database]:
+async def postgres_database(
+    request: pytest.FixtureRequest, any_postgres_url: str
+) -> AsyncGenerator[Database]:
     database = Database(any_postgres_url)
-    await database.create_all()
+    await create_tables(database, _module_of(request))
     yield database
     await database.dispose()
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from fastapi_baseline.persistence import Base, Database, UUIDPrimaryKey
 from fastapi_baseline.persistence.engines.url import is_memory
+from tests.tables import create_tables
 
 _COUNT = 120
 
@@ -35,7 +36,7 @@ async def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncG
             postgres_url: str = request.getfixturevalue("postgres_url")
             url = postgres_url.replace("://", f"+{driver}://", 1)
     database = Database(url)
-    await database.create_all()
+    await create_tables(database, __name__)
     yield database
     await database.dispose()
 
@@ -137,7 +138,7 @@ async def test_who_waits_while_a_connection_is_opened_gets_another_if_that_is_ca
     tmp_path: Path,
 ) -> None:
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    await database.create_all()
+    await create_tables(database, __name__)
     await database.dispose()
     is_opening = asyncio.Event()
 

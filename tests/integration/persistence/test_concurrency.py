@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from fastapi_baseline.persistence import Base, Database
 from fastapi_baseline.persistence.sessions.session import WriteSession
 from fastapi_baseline.persistence.sessions.session_factory import Isolation
+from tests.tables import create_tables
 
 _WRITERS = 50
 
@@ -82,7 +83,7 @@ async def test_fifty_writers_lose_nothing_without_a_lock_if_they_try_again(
 
 async def test_fifty_writers_lose_nothing_on_sqlite_without_lock_or_retry(sqlite_url: str) -> None:
     databases = [Database(sqlite_url) for _ in range(2)]  # as two processes would
-    await databases[0].create_all()
+    await create_tables(databases[0], __name__)
     async with databases[0].transaction() as session:
         session.add(Counter(id=1))
 

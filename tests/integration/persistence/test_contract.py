@@ -51,6 +51,7 @@ from fastapi_baseline.persistence import (
 )
 from fastapi_baseline.settings import DatabaseSettings
 from fastapi_baseline.testing import running
+from tests.tables import create_tables
 
 StatementLog = Callable[[], AbstractContextManager[list[str]]]
 
@@ -435,7 +436,7 @@ async def test_a_lock_that_is_not_had_is_no_conflict(any_database_url: str) -> N
         lock_timeout=timedelta(milliseconds=100), busy_timeout=timedelta(milliseconds=100)
     )
     holder, waiter = Database(any_database_url), Database(any_database_url, settings=quick)
-    await holder.create_all()
+    await create_tables(holder, __name__)
     (ann,) = await _add(holder, "Ann")
 
     async with holder.transaction() as session:

@@ -55,6 +55,7 @@ from fastapi_baseline.persistence.specification import Spec
 from fastapi_baseline.persistence.writing.copying import Copying
 from fastapi_baseline.persistence.writing.soft_delete import SoftDelete
 from fastapi_baseline.testing import ManualClock
+from tests.tables import create_tables
 
 StatementLog = Callable[[], AbstractContextManager[list[str]]]
 
@@ -212,7 +213,7 @@ async def test_rows_may_give_different_attributes(database: Database) -> None:
 
 async def test_stamps_rows(any_database_url: str, clock: ManualClock) -> None:
     database = Database(any_database_url, clock=clock, actor=lambda: "ann")
-    await database.create_all()
+    await create_tables(database, __name__)
     async with database.transaction() as session:
         await Records(session).copy_many([{"code": "a"}])
         (record,) = await stored(session)

@@ -46,6 +46,7 @@ from fastapi_baseline.persistence import (
     ValueTooLongError,
 )
 from fastapi_baseline.settings import DatabaseSettings
+from tests.tables import create_tables
 
 _LONG = "an_attribute_with_a_name_that_is_long_enough_to_be_shortened_in_a_constraint"
 
@@ -404,7 +405,7 @@ async def test_gives_up_a_lock_that_another_transaction_keeps(any_database_url: 
     )
     holder = Database(any_database_url, settings=settings)
     database = Database(any_database_url, settings=settings)
-    await holder.create_all()
+    await create_tables(holder, __name__)
     change = update(Tenant).values(name="x")
     async with holder.transaction() as session:
         session.add(Tenant(name="Acme"))

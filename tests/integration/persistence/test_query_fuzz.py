@@ -24,6 +24,7 @@ from fastapi_baseline.persistence.query.criteria import ListQuery
 from fastapi_baseline.persistence.query.operators import In, IsNull, Range, Text, on, via
 from fastapi_baseline.testing import running
 from fastapi_baseline.testing.query_strings import QueryStrings
+from tests.tables import create_tables
 
 REQUESTS = 1_000
 """How many requests one run makes; the option `--fuzz-requests` says otherwise, where there is one."""
@@ -226,7 +227,7 @@ def _application(database_url: str) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database: Database = app.state.database
-        await database.create_all()
+        await create_tables(database, __name__)
         async with database.transaction() as session:
             session.add_all(_crates(_random()))
         yield

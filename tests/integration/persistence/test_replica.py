@@ -23,6 +23,7 @@ from fastapi_baseline.persistence import (
 from fastapi_baseline.persistence.transaction import StreamTransaction
 from fastapi_baseline.settings import DatabaseSettings, Settings
 from fastapi_baseline.testing import PostgresServer, running
+from tests.tables import create_tables
 
 
 class Place(Base):
@@ -48,7 +49,7 @@ async def replicated(any_postgres_url: str, replica_url: str) -> AsyncGenerator[
     """Give a database with one row, "primary"; that of its replica is "replica"."""
     for url, name in ((any_postgres_url, "primary"), (replica_url, "replica")):
         database = Database(url)
-        await database.create_all()
+        await create_tables(database, __name__)
         async with database.transaction() as session:
             session.add(Place(name=name))
         await database.dispose()

@@ -29,6 +29,7 @@ from pydantic import BaseModel
 from sqlalchemy import ForeignKey, event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
+from tests.tables import create_tables
 
 
 class Note(Base):
@@ -54,7 +55,7 @@ class NoteRepository(Repository[Note]):
 @asynccontextmanager
 async def lifespan(app: FastAPI):
     database: Database = app.state.database
-    await database.create_all()
+    await create_tables(database, __name__)
     pause = lambda connection: time.sleep(app.state.commit_takes)
     event.listen(database.engine.sync_engine, "commit", pause)
     yield

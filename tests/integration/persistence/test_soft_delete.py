@@ -33,6 +33,7 @@ from fastapi_baseline.persistence.writing.soft_delete import (
 )
 from fastapi_baseline.persistence.writing.writes import Writes
 from fastapi_baseline.testing import ManualClock
+from tests.tables import create_tables
 
 StatementLog = Callable[[], AbstractContextManager[list[str]]]
 
@@ -137,7 +138,7 @@ async def test_restores_with_one_statement(database: Database, statements: State
 async def test_restoring_is_stamped(any_database_url: str, clock: ManualClock) -> None:
     actors = ["ann"]
     database = Database(any_database_url, clock=clock, actor=lambda: actors[-1])
-    await database.create_all()
+    await create_tables(database, __name__)
     key = await deleted_user(database)
     start = clock.now()
 

@@ -21,6 +21,7 @@ from fastapi_baseline.persistence import (
 )
 from fastapi_baseline.persistence.engines.sqlite import PromptConnection
 from fastapi_baseline.settings import DatabaseSettings
+from tests.tables import create_tables
 
 
 class Tally(Base):
@@ -38,7 +39,7 @@ async def sqlite_database(
     request: pytest.FixtureRequest, sqlite_url: str
 ) -> AsyncGenerator[Database]:
     database = Database(sqlite_url if request.param == "file" else "sqlite://")
-    await database.create_all()
+    await create_tables(database, __name__)
     async with database.transaction() as session:
         session.add(Tally(id=1))
     yield database
@@ -48,7 +49,7 @@ async def sqlite_database(
 @pytest.fixture
 async def file_database(sqlite_url: str) -> AsyncGenerator[Database]:
     database = Database(sqlite_url)
-    await database.create_all()
+    await create_tables(database, __name__)
     async with database.transaction() as session:
         session.add(Tally(id=1))
     yield database
@@ -170,7 +171,7 @@ async def test_savepoints_work(sqlite_database: Database) -> None:
 
 async def test_databases_in_memory_are_apart(sqlite_database: Database) -> None:
     other = Database("sqlite:///:memory:")
-    await other.create_all()
+    await create_tables(other, __name__)
 
     async with other.read_transaction() as session:
         assert (await session.scalars(select(Tally))).all() == []
@@ -180,11 +181,11 @@ async def test_databases_in_memory_are_apart(sqlite_database: Database) -> None:
 
 async def test_a_database_in_memory_is_new_after_dispose() -> None:
     database = Database("sqlite://")
-    await database.create_all()
+    await create_tables(database, __name__)
 
     await database.dispose()
 
-    await database.create_all()
+    await create_tables(database, __name__)
     async with database.transaction() as session:
         session.add(Tally(id=1))
     await database.dispose()
@@ -197,7 +198,7 @@ async def test_the_file_may_have_spaces_and_be_relative(
     monkeypatch.chdir(tmp_path)
     for url in ("sqlite:///a folder/my data.db", "sqlite:///a%20folder/my%20data.db"):
         database = Database(url)
-        await database.create_all()
+        await create_tables(database, __name__)
         await database.dispose()
 
     assert [path.name for path in (tmp_path / "a folder").iterdir()] == ["my data.db"]

@@ -21,6 +21,7 @@ from fastapi_baseline.persistence import Base, Database, ReadTransaction, Transa
 from fastapi_baseline.persistence.transaction import StreamTransaction
 from fastapi_baseline.settings import DatabaseSettings
 from fastapi_baseline.testing import ServerProcess, running, uvicorn_server
+from tests.tables import create_tables
 
 _APP = """
 import asyncio
@@ -142,7 +143,7 @@ async def test_a_read_transaction_is_over_when_a_route_that_yields_begins(
 @pytest.fixture
 async def one_connection(any_database_url: str) -> AsyncGenerator[Database]:
     database = Database(any_database_url, settings=DatabaseSettings(pool_size=1))
-    await database.create_all()
+    await create_tables(database, __name__)
     yield database
     await database.dispose()
 

@@ -15,6 +15,7 @@ from fastapi_baseline.persistence.errors import CommitInTransactionError
 from fastapi_baseline.persistence.sessions.session import WriteSession
 from fastapi_baseline.persistence.sessions.session_factory import Isolation
 from fastapi_baseline.testing import running
+from tests.tables import create_tables
 
 
 class Invoice(Base):
@@ -351,7 +352,7 @@ async def test_a_repeatable_read_sees_one_moment(postgres_database: Database) ->
 
 async def test_sqlite_takes_any_isolation(sqlite_url: str) -> None:
     database = Database(sqlite_url)
-    await database.create_all()
+    await create_tables(database, __name__)
 
     async with database.transaction(isolation="serializable") as session:
         session.add(Invoice(number="a"))

@@ -29,6 +29,7 @@ from fastapi_baseline.persistence.specification import Spec, related
 from fastapi_baseline.persistence.writing.soft_delete import SoftDelete, unique_while_present
 from fastapi_baseline.persistence.writing.upsert import Upserts
 from fastapi_baseline.testing import ManualClock
+from tests.tables import create_tables
 
 StatementLog = Callable[[], AbstractContextManager[list[str]]]
 
@@ -231,7 +232,7 @@ async def test_stamps_what_it_updates_and_keeps_who_created_it(
 ) -> None:
     actors = ["ann"]
     database = Database(any_database_url, clock=clock, actor=lambda: actors[-1])
-    await database.create_all()
+    await create_tables(database, __name__)
     start = clock.now()
     async with database.transaction() as session:
         await Contacts(session).upsert({"email": "a"}, key=UpsertContact.email)

@@ -26,6 +26,7 @@ from fastapi_baseline.persistence.writing.preconditions import Precondition, eta
 from fastapi_baseline.persistence.writing.soft_delete import SoftDelete
 from fastapi_baseline.persistence.writing.writes import Writes
 from fastapi_baseline.settings import DatabaseSettings
+from tests.tables import create_tables
 
 StatementLog = Callable[[], AbstractContextManager[list[str]]]
 _PATIENT = DatabaseSettings(lock_timeout=timedelta(seconds=30), busy_timeout=timedelta(seconds=30))
@@ -479,7 +480,7 @@ async def _eightfold(change: Callable[[], Coroutine[Any, Any, None]]) -> None:
 @pytest.fixture
 async def patient_database(any_database_url: str) -> Any:
     database = Database(any_database_url, settings=_PATIENT)
-    await database.create_all()
+    await create_tables(database, __name__)
     yield database
     await database.dispose()
 
