@@ -146,3 +146,12 @@ def test_a_service_is_made_with_what_it_uses_and_no_more(modules_of_a_service: s
 )
 def test_a_service_is_made_without(module: str, modules_of_a_service: set[str]) -> None:
     assert module not in modules_of_a_service
+
+
+@pytest.mark.parametrize("library", ["httpx2", "joserfc"])
+def test_where_people_depend_on_a_service_nobody_waits_for_a_library(library: str) -> None:
+    deployed = SERVICE.replace('issuer="development"', 'issuer="https://id.example.com"').replace(
+        "    Settings(", '    Settings(\n        environment="production",'
+    )
+
+    assert library in modules_after(deployed)

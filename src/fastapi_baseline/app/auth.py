@@ -101,6 +101,7 @@ def _accept_tokens(app: FastAPI, parts: Parts, opened: OpenedAuth) -> None:
     from fastapi_baseline.auth.tokens import (  # noqa: PLC0415
         make_bearer_tokens,
         make_protected_resource_router,
+        preload,
     )
 
     settings, auth = parts.settings, parts.settings.auth
@@ -119,6 +120,9 @@ def _accept_tokens(app: FastAPI, parts: Parts, opened: OpenedAuth) -> None:
         events=app.state.security_events,
         key_sources=sources,
     )
+    if settings.is_deployed:
+        # There, a start may take a moment longer, and nobody should wait.
+        preload()
     opened.ways.append(tokens)
     opened.lifespans.append(tokens.lifespan)
     issuers = [one.issuer for one in tokens.issuers]

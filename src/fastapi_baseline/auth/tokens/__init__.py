@@ -17,6 +17,7 @@ from fastapi_baseline.auth.tokens.issuers import (
 )
 from fastapi_baseline.auth.tokens.key_ring import KeySource
 from fastapi_baseline.auth.tokens.metadata import make_protected_resource_router
+from fastapi_baseline.auth.tokens.preloading import preload
 from fastapi_baseline.auth.tokens.presets import PROFILES, TokenProfile
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "make_bearer_tokens",
     "make_protected_resource_router",
     "make_trusted_issuer",
+    "preload",
 ]

@@ -66,7 +66,7 @@ class AccessTokens:
         ]
         self._clock = clock
         self._clock_skew = settings.clock_skew
-        self._loaded: TokenVerifier | None = None
+        self._verifier: TokenVerifier | None = None
         self._introspectors = tuple(
             Introspector(one, one.introspection, self._fetcher, settings=settings, clock=clock)
             for one in issuers
@@ -95,7 +95,7 @@ class AccessTokens:
         return principal
 
     async def _find(self, token: bytes) -> Principal:
-        verifier = self._loaded or self._load()
+        verifier = self._verifier or self._make_verifier()
         readable = verifier.read(token)
         if readable is not None:
             return await verifier.verify(readable)
@@ -103,13 +103,15 @@ class AccessTokens:
             raise InvalidTokenError("malformed")
         return await self._ask(token)
 
-    def _load(self) -> "TokenVerifier":
-        # What it needs takes a tenth of the time that a service starts in, so the first token, which
-        # waits for the keys of its issuer anyway, waits for that, too.
-        from fastapi_baseline.auth.tokens.verification import TokenVerifier  # noqa: PLC0415 -- as said
+    def _make_verifier(self) -> "TokenVerifier":
+        from fastapi_baseline.auth.tokens.verification import (  # noqa: PLC0415 -- see preloading
+            TokenVerifier,
+        )
 
-        self._loaded = TokenVerifier(self._sources, clock=self._clock, clock_skew=self._clock_skew)
-        return self._loaded
+        self._verifier = TokenVerifier(
+            self._sources, clock=self._clock, clock_skew=self._clock_skew
+        )
+        return self._verifier
 
     async def _ask(self, token: bytes) -> Principal:
         """Ask the issuers one after the other, since the token does not say whose it is."""
