@@ -3,7 +3,6 @@
 `python -m fastapi_baseline.cli.dev_database [--kept] [--only-say]`, in the folder of a service.
 """
 
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +10,9 @@ from urllib.parse import urlsplit
 
 from fastapi_baseline.cli.console import print_error, print_notice, without_log
 from fastapi_baseline.cli.project import make_importable
-from fastapi_baseline.discovery import configured_package
-from fastapi_baseline.errors import BaselineError, ConfigurationError
+from fastapi_baseline.cli.service_settings import load_settings
+from fastapi_baseline.errors import BaselineError
 from fastapi_baseline.persistence.migrations import commands
-from fastapi_baseline.settings import Settings
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,19 +60,6 @@ def _is_a_file_of_development(root: Path) -> bool:
         return False
     url = settings.database_url.get_secret_value()
     return urlsplit(url).scheme.partition("+")[0] == "sqlite"
-
-
-def load_settings(root: Path) -> Settings:
-    """Read the settings of a service where the template keeps them.
-
-    Raises:
-        ConfigurationError: If there is no such class.
-    """
-    name = f"{configured_package(root)}.settings"
-    found = getattr(importlib.import_module(name), "Settings", None)
-    if not isinstance(found, type) or not issubclass(found, Settings):
-        raise ConfigurationError(f"{name} has no class Settings of this library.")
-    return found.load()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastapi_baseline.cli.console import without_log
-from fastapi_baseline.cli.dev_database import load_settings
+from fastapi_baseline.cli.service_settings import load_settings
 from fastapi_baseline.errors import ConfigurationError
 from fastapi_baseline.scaffolding.grammar import parse_fields
 from fastapi_baseline.scaffolding.naming import resource_names

@@ -12,7 +12,7 @@ from fastapi_baseline._extras import optional
 from fastapi_baseline.auth.principals import SELF
 from fastapi_baseline.auth.server.signing_keys import SigningKeys
 from fastapi_baseline.auth.tokens import InvalidTokenError, TokenProfile, TrustedIssuer
-from fastapi_baseline.auth.tokens.verification import MAX_TOKEN_LENGTH, ReadToken, read_token
+from fastapi_baseline.auth.tokens.verification import ReadToken, read_token
 from fastapi_baseline.clock import Clock
 
 with optional("joserfc", extra="auth"):
@@ -91,9 +91,8 @@ async def read_own_token(
 
 
 def _read(token: str, kind: str) -> ReadToken | None:
-    text = token.encode(errors="replace")
     try:
-        found = read_token(text) if len(text) <= MAX_TOKEN_LENGTH else None
+        found = read_token(token.encode(errors="replace"))
     except InvalidTokenError:
         return None
     if found is None or found.type != kind or found.algorithm not in ALGORITHMS:

@@ -56,7 +56,7 @@ class Fetcher:
 
     def _make_default_client(self) -> "AsyncClient":
         with optional("httpx2", extra="auth"):
-            from httpx2 import AsyncClient  # noqa: PLC0415 -- as said above
+            from httpx2 import AsyncClient  # noqa: PLC0415 -- not before somebody is asked
 
         return AsyncClient(timeout=self._timeout_s, follow_redirects=False)
 
@@ -89,7 +89,7 @@ class Fetcher:
         if not is_safe_address(url):
             raise FetchError("it would have to be asked without TLS")
         with optional("httpx2", extra="auth"):
-            import httpx2  # noqa: PLC0415 -- as said above
+            import httpx2  # noqa: PLC0415 -- not before somebody is asked
 
         if self._client is None:
             self._client = self._make_client()
