@@ -26,9 +26,9 @@ _MOST_TABLES = 4
 # Each alternative is linear, and a text that is cut off ends what is open.
 _PIECE = re.compile(
     r"""
-    (?P<identifier>"(?:[^"]|"")*+(?:"|\Z))
-    | (?P<comment>--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z))
-    | (?P<text>'(?:[^']|'')*+(?:'|\Z))
+    (?P<identifier>"(?:[^"]|"")*(?:"|\Z))
+    | (?P<comment>--[^\n]*+|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))
+    | (?P<text>'(?:[^']|'')*(?:'|\Z))
     | (?P<dollars>\$(?P<tag>(?:[A-Za-z_]\w*+)?)\$.*?(?:\$(?P=tag)\$|\Z))
     | (?P<number>(?<![\w$:.@?])\d[\w.]*+)
     """,
@@ -39,7 +39,7 @@ _WORD = re.compile(r"[A-Za-z]+")
 _VERB = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 _TABLE = re.compile(
     r"(?<!\bFOR )(?<!\bDO )\b(?:(?P<read>FROM|JOIN)|INTO|UPDATE)\s+"
-    r"(?P<name>(?:\"[^\"]*+\"|[A-Za-z_][\w$]*+)(?:\.(?:\"[^\"]*+\"|\w++))*+)"
+    r"(?P<name>(?:\"[^\"]*+\"|[A-Za-z_][\w$]*+)(?:\.(?:\"[^\"]*+\"|\w++))*)"
     r"(?(read)(?!\s*\())",  # Functions can be read from, too.
     re.IGNORECASE,
 )
